@@ -51,7 +51,7 @@ $(UV): requirements/bootstrap.txt
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
 	done; \
 	if [ -z "$${found:-}" ]; then \
-	  echo "Twinproof needs Python 3.11 or newer; found: $$(python3 --version 2>&1 || true)." >&2; \
+	  echo "Twinproof needs Python 3.11 or newer; found $${python:-python3}: $$($${python:-python3} --version 2>/dev/null || echo does not run)." >&2; \
 	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
 	fi; \
 	echo "Setting up .venv with $$($$found --version)"; \
