@@ -1,0 +1,1 @@
+"""Bytes and maths: trees, notes, signatures and the codecs they need. No I/O, no clock."""

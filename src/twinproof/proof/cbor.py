@@ -1,0 +1,321 @@
+"""Deterministic CBOR (RFC 8949 §4.2.1) and nothing else.
+
+    encode(value)  ->  the one encoding of `value`
+    decode(data)   ->  the value, if `data` is that one encoding; otherwise `Malformed`
+
+so `encode(decode(data)) == data` for all data that `decode` accepts. What is accepted:
+
+| CBOR                          | Python          | refused                                            |
+|-------------------------------|-----------------|----------------------------------------------------|
+| unsigned, negative integers   | int             | long forms, bignums (|n| > 2^64)                   |
+| byte and text strings         | bytes, str      | indefinite length, long length forms, bad UTF-8    |
+| arrays, maps                  | list, dict      | indefinite length; keys not int or text, unsorted  |
+|                               |                 | (bytewise, of their encodings) or twice            |
+| tags                          | Tagged          | (each user says which tags it takes)               |
+| false, true, null             | False True None | undefined and all other simple values              |
+| floats of 16, 32, 64 bits     | float           | any that a shorter float would hold; NaNs but 7e00 |
+
+Depth is limited; lengths are checked against the bytes that are there before anything is made.
+Sources: RFC 8949 §3, §4.2.1; the choice of a decoder of our own is argued in docs/design/kernel.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from math import isnan
+from typing import Any, Final, TypeAlias
+
+from twinproof.errors import Malformed, TooLarge
+
+Value: TypeAlias = Any
+"""int, bytes, str, bool, None, float, list[Value], dict[int | str, Value] or Tagged."""
+
+MAX_DEPTH: Final = 16
+"""Arrays, maps and tags inside each other; a SenML pack needs 3, a receipt 6."""
+
+_HALF = struct.Struct(">e")
+_SINGLE = struct.Struct(">f")
+_DOUBLE = struct.Struct(">d")
+_NAN = b"\xf9\x7e\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A value under a CBOR tag number (RFC 8949 §3.4)."""
+
+    tag: int
+    value: Value
+
+
+class EncodeError(TypeError, ValueError):
+    """The program asked to encode something that this subset cannot say."""
+
+
+# --- encoding -------------------------------------------------------------------------------
+
+
+def head(major: int, argument: int) -> bytes:
+    """The initial bytes of an item: major type 0..7 and its argument in the shortest form."""
+    major <<= 5
+    if argument < 24:
+        return bytes((major | argument,))
+    if argument < 0x100:
+        return bytes((major | 24, argument))
+    if argument < 0x10000:
+        return bytes((major | 25,)) + argument.to_bytes(2, "big")
+    if argument < 0x100000000:
+        return bytes((major | 26,)) + argument.to_bytes(4, "big")
+    if argument < 0x10000000000000000:
+        return bytes((major | 27,)) + argument.to_bytes(8, "big")
+    raise EncodeError(f"{argument} needs more than 64 bits")
+
+
+def encode(value: Value) -> bytes:
+    """The deterministic encoding of `value`; raises `EncodeError` for what has none here."""
+    out: list[bytes] = []
+    _encode(value, out.append, 0)
+    return b"".join(out)
+
+
+def _encode(value: Value, put: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise EncodeError(f"nested deeper than {MAX_DEPTH}")
+    kind = type(value)
+    if kind is int:
+        put(head(0, value) if value >= 0 else head(1, -1 - value))
+    elif kind is bytes:
+        put(head(2, len(value)))
+        put(value)
+    elif kind is str:
+        raw = value.encode()
+        put(head(3, len(raw)))
+        put(raw)
+    elif kind is float:
+        put(encode_float(value))
+    elif kind is list or kind is tuple:
+        put(head(4, len(value)))
+        for item in value:
+            _encode(item, put, depth + 1)
+    elif kind is dict:
+        put(head(5, len(value)))
+        for key, item in sorted(((_encode_key(key), item) for key, item in value.items()), key=_first):
+            put(key)
+            _encode(item, put, depth + 1)
+    elif kind is bool:
+        put(b"\xf5" if value else b"\xf4")
+    elif value is None:
+        put(b"\xf6")
+    elif kind is Tagged:
+        put(head(6, value.tag))
+        _encode(value.value, put, depth + 1)
+    else:
+        raise EncodeError(f"no CBOR for {kind.__name__}")
+
+
+def _first(pair: tuple[bytes, Value]) -> bytes:
+    return pair[0]
+
+
+def _encode_key(key: int | str) -> bytes:
+    if type(key) is int:
+        return head(0, key) if key >= 0 else head(1, -1 - key)
+    if type(key) is str:
+        raw = key.encode()
+        return head(3, len(raw)) + raw
+    raise EncodeError(f"a map key must be int or text, not {type(key).__name__}")
+
+
+def encode_float(value: float) -> bytes:
+    """The shortest of half, single and double precision that holds `value` exactly."""
+    if isnan(value):
+        return _NAN
+    try:
+        half = _HALF.pack(value)
+        if _HALF.unpack(half)[0] == value:
+            return b"\xf9" + half
+    except OverflowError:
+        pass
+    try:
+        single = _SINGLE.pack(value)
+        if _SINGLE.unpack(single)[0] == value:
+            return b"\xfa" + single
+    except OverflowError:
+        pass
+    return b"\xfb" + _DOUBLE.pack(value)
+
+
+# --- decoding -------------------------------------------------------------------------------
+
+
+def decode(data: bytes, *, what: str = "CBOR", max_depth: int = MAX_DEPTH) -> Value:
+    """The value that `data` encodes.
+
+    `what` names the input in errors. Raises `Malformed` (`TooLarge` for nesting over `max_depth`)
+    with the byte offset and the rule that was broken.
+    """
+    try:
+        value, end = _decode(data, 0, max_depth)
+    except _Refused as refusal:
+        error = TooLarge if refusal.too_deep else Malformed
+        raise error(what, f"{refusal.reason} at byte {refusal.offset}") from None
+    except IndexError:
+        raise Malformed(what, "ends in the middle of an item") from None
+    if end != len(data):
+        raise Malformed(what, f"{len(data) - end} bytes after the item")
+    return value
+
+
+def decode_sequence(data: bytes, *, what: str = "CBOR sequence", limit: int) -> list[bytes]:
+    """Split a CBOR sequence (RFC 8742) into the encodings of its items, each checked.
+
+    Raises `Malformed` as `decode`, `TooLarge` for more than `limit` items.
+    """
+    items: list[bytes] = []
+    start = 0
+    while start < len(data):
+        if len(items) == limit:
+            raise TooLarge(what, f"more than {limit} items")
+        try:
+            end = skip(data, start)
+        except _Refused as refusal:
+            raise Malformed(what, f"item {len(items)}: {refusal.reason} at byte {refusal.offset}") from None
+        except IndexError:
+            raise Malformed(what, f"item {len(items)} ends in the middle") from None
+        items.append(data[start:end])
+        start = end
+    return items
+
+
+class _Refused(Exception):
+    def __init__(self, reason: str, offset: int, *, too_deep: bool = False) -> None:
+        self.reason = reason
+        self.offset = offset
+        self.too_deep = too_deep
+
+
+def _argument(data: bytes, at: int, low: int) -> tuple[int, int]:
+    """The argument of the item at `at` whose low five bits are `low` >= 24, and where it ends."""
+    if low > 27:
+        raise _Refused("indefinite length or reserved form", at)
+    size = 1 << (low - 24)
+    end = at + 1 + size
+    raw = data[at + 1 : end]
+    if len(raw) != size:
+        raise IndexError
+    value = int.from_bytes(raw, "big")
+    if value < (24 if size == 1 else 1 << (size * 4)):
+        raise _Refused("not the shortest form", at)
+    return value, end
+
+
+def skip(data: bytes, at: int) -> int:
+    """Where the item at `at` ends; looks into arrays, maps and tags, but not at their contents' rules."""
+    left = 1
+    while left:
+        left -= 1
+        first = data[at]
+        major, low = first >> 5, first & 31
+        if major == 7:
+            at += {24: 2, 25: 3, 26: 5, 27: 9}.get(low, 1)
+        else:
+            argument, start = (low, at + 1) if low < 24 else _argument(data, at, low)
+            if major in (2, 3):
+                at = start + argument
+            else:
+                at = start
+                left += (0, 0, 0, 0, argument, 2 * argument, 1)[major]
+        if at + left > len(data):
+            raise IndexError
+    return at
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
+    first = data[at]
+    low = first & 31
+    if first < 0xE0:
+        if low < 24:
+            argument, start = low, at + 1
+        else:
+            argument, start = _argument(data, at, low)
+        major = first >> 5
+        if major == 3 or major == 2:
+            end = start + argument
+            raw = data[start:end]
+            if len(raw) != argument:
+                raise IndexError
+            if major == 2:
+                return raw, end
+            try:
+                return raw.decode(), end
+            except UnicodeDecodeError:
+                raise _Refused("text is not UTF-8", at) from None
+        if major == 0:
+            return argument, start
+        if major == 1:
+            return -1 - argument, start
+        if not depth:
+            raise _Refused("nested too deep", at, too_deep=True)
+        if major == 4:
+            if argument > len(data) - start:
+                raise IndexError
+            items = []
+            for _ in range(argument):
+                item, start = _decode(data, start, depth - 1)
+                items.append(item)
+            return items, start
+        if major == 5:
+            return _decode_map(data, start, argument, depth - 1)
+        value, end = _decode(data, start, depth - 1)
+        return Tagged(argument, value), end
+    if first == 0xFB or first == 0xFA or first == 0xF9:
+        return _decode_float(data, at, first)
+    if first == 0xF6:
+        return None, at + 1
+    if first == 0xF5:
+        return True, at + 1
+    if first == 0xF4:
+        return False, at + 1
+    raise _Refused("simple value or break that is not accepted", at)
+
+
+def _decode_map(data: bytes, at: int, pairs: int, depth: int) -> tuple[dict[int | str, Value], int]:
+    if 2 * pairs > len(data) - at:
+        raise IndexError
+    result: dict[int | str, Value] = {}
+    previous = b""
+    for _ in range(pairs):
+        key_at = at
+        first = data[at]
+        if first < 24:
+            key: int | str = first
+            at += 1
+        elif first >> 5 in (0, 1, 3):
+            key, at = _decode(data, at, depth)
+        else:
+            raise _Refused("map key is neither integer nor text", at)
+        encoded = data[key_at:at]
+        if encoded <= previous:
+            raise _Refused("map key is repeated or out of order", key_at)
+        previous = encoded
+        result[key], at = _decode(data, at, depth)
+    return result, at
+
+
+_FLOATS = {0xF9: (_HALF, 2), 0xFA: (_SINGLE, 4), 0xFB: (_DOUBLE, 8)}
+
+
+def _decode_float(data: bytes, at: int, first: int) -> tuple[float, int]:
+    form, size = _FLOATS[first]
+    end = at + 1 + size
+    if end > len(data):
+        raise IndexError
+    value: float = form.unpack_from(data, at + 1)[0]
+    if value != value:
+        if data[at:end] == _NAN:
+            return value, end
+        raise _Refused("NaN is not the canonical one", at)
+    # A double whose lowest mantissa byte is set fits no shorter form: the common case, decided without packing.
+    if size == 2 or (size == 8 and data[end - 1]) or len(encode_float(value)) == size + 1:
+        return value, end
+    raise _Refused("float is not in its shortest form", at)

@@ -1,0 +1,146 @@
+"""COSE Receipts (RFC 9942) of the RFC 9162 SHA-256 tree.
+
+    18([ << {1: alg, 4: kid, 15: {1: origin, 2: origin}, 395: 1} >>,
+         {396: {-1: [ << [tree size, leaf index, [path hash, …]] >> ]}},      inclusion
+         {396: {-2: [ << [old size, new size, [path hash, …]] >> ]}},         or consistency
+         nil,                                                                 the root is detached
+         signature over the root ])
+
+The signature covers the root alone, and header 15 names the log as issuer and subject, so one
+signature serves all receipts of a tree size. RFC 9942's CDDL wants at least one path hash: no
+receipt exists for the only leaf of a tree of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from twinproof.errors import BadProof, Malformed, TooLarge
+from twinproof.proof import cbor, cose, merkle
+from twinproof.proof.keys import PrivateKey, PublicKey
+
+VDS: Final = 395
+"""Protected header: the verifiable data structure."""
+VDP: Final = 396
+"""Unprotected header: its proofs."""
+RFC9162_SHA256: Final = 1
+INCLUSION: Final = -1
+CONSISTENCY: Final = -2
+MAX_RECEIPT: Final = 8 * 1024
+MAX_PATH: Final = 126
+"""Hashes: a consistency proof has at most twice the tree's height."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRoot:
+    """A root signed for receipts: what all receipts of one tree size share."""
+
+    size: int
+    protected: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A parsed receipt; `kind` is `INCLUSION` (first, second = size, index) or `CONSISTENCY` (old, new)."""
+
+    sign1: cose.Sign1
+    kind: int
+    first: int
+    second: int
+    path: tuple[bytes, ...]
+
+    @property
+    def issuer(self) -> str:
+        """The log's origin, as the protected header claims it."""
+        issuer: str = cose.scitt_claims(self.sign1.headers)[cose.ISS]
+        return issuer
+
+    @property
+    def kid(self) -> bytes:
+        """Thumbprint of the log's key."""
+        kid: bytes = self.sign1.headers[cose.KID]
+        return kid
+
+
+def sign_root(key: PrivateKey, origin: str, size: int, root: bytes) -> SignedRoot:
+    """Sign `root` of the tree of `size` leaves for the log `origin`."""
+    headers: cose.Header = {
+        cose.KID: key.public.thumbprint,
+        cose.CWT_CLAIMS: {cose.ISS: origin, cose.SUB: origin},
+        VDS: RFC9162_SHA256,
+    }
+    signed = cose.sign(key, headers, root)
+    return SignedRoot(size, signed.protected, signed.signature)
+
+
+def _format(signed: SignedRoot, kind: int, proof: list[cbor.Value]) -> bytes:
+    if not proof[2]:
+        raise ValueError("a receipt needs at least one path hash (RFC 9942)")
+    unprotected: cose.Header = {VDP: {kind: [cbor.encode(proof)]}}
+    return cose.format_sign1(cose.Sign1(signed.protected, unprotected, None, signed.signature))
+
+
+def format_inclusion(signed: SignedRoot, index: int, path: Sequence[bytes]) -> bytes:
+    """The receipt of the entry at `index`."""
+    return _format(signed, INCLUSION, [signed.size, index, list(path)])
+
+
+def format_consistency(signed: SignedRoot, old: int, path: Sequence[bytes]) -> bytes:
+    """The receipt that the signed tree extends the tree of `old` leaves."""
+    return _format(signed, CONSISTENCY, [old, signed.size, list(path)])
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Read a receipt with one proof; raises `Malformed` naming the field."""
+    if len(data) > MAX_RECEIPT:
+        raise TooLarge("receipt", f"{len(data)} bytes, the limit is {MAX_RECEIPT}")
+    sign1 = cose.parse_sign1(data, what="receipt")
+    headers = sign1.headers
+    cose.scitt_claims(headers)
+    if headers.get(VDS) != RFC9162_SHA256 or type(headers[VDS]) is not int:
+        raise Malformed("receipt vds", "header 395 must be protected and 1 (RFC9162_SHA256)")
+    if sign1.payload is not None:
+        raise Malformed("receipt payload", "must be detached (nil)")
+    if sign1.unprotected.keys() != {VDP}:
+        raise Malformed("receipt", "the unprotected header holds just the proofs (396)")
+    proofs = sign1.unprotected[VDP]
+    if type(proofs) is not dict or len(proofs) != 1 or not proofs.keys() <= {INCLUSION, CONSISTENCY}:
+        raise Malformed("receipt proofs", "must be one kind, inclusion (-1) or consistency (-2)")
+    ((kind, encoded),) = proofs.items()
+    if type(encoded) is not list or len(encoded) != 1 or type(encoded[0]) is not bytes:
+        raise Malformed("receipt proofs", "must be an array of one byte string")
+    value = cbor.decode(encoded[0], what="receipt proof")
+    if (
+        type(value) is not list
+        or len(value) != 3
+        or not all(type(number) is int and 0 <= number < merkle.MAX_SIZE for number in value[:2])
+        or type(value[2]) is not list
+    ):
+        raise Malformed("receipt proof", "not [size, index or size, path]")
+    path = value[2]
+    if not 1 <= len(path) <= MAX_PATH or any(type(item) is not bytes or len(item) != 32 for item in path):
+        raise Malformed("receipt path", f"must be 1..{MAX_PATH} hashes of 32 bytes")
+    return Receipt(sign1, int(kind), value[0], value[1], tuple(path))
+
+
+def check_inclusion_receipt(receipt: Receipt, leaf: bytes, key: PublicKey) -> bytes:
+    """Prove the entry whose leaf hash is `leaf`; returns the root of `receipt.first` leaves.
+
+    Raises `BadProof` if the path leads nowhere, `BadSignature` if the log did not sign where it leads.
+    """
+    if receipt.kind != INCLUSION:
+        raise BadProof("this receipt is of consistency, not of inclusion")
+    root = merkle.root_from_inclusion(leaf, receipt.second, receipt.first, receipt.path)
+    cose.check_signature(receipt.sign1, key, payload=root)
+    return root
+
+
+def check_consistency_receipt(receipt: Receipt, old_root: bytes, new_root: bytes, key: PublicKey) -> None:
+    """Prove that the log extended the tree with `old_root` to the one with `new_root`."""
+    if receipt.kind != CONSISTENCY:
+        raise BadProof("this receipt is of inclusion, not of consistency")
+    cose.check_signature(receipt.sign1, key, payload=new_root)
+    merkle.check_consistency(receipt.first, receipt.second, old_root, new_root, receipt.path)
