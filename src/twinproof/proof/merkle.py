@@ -141,10 +141,14 @@ def _require_hashes(hashes: Sequence[bytes], what: str) -> None:
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
-    """The root that `proof` leads to (RFC 9162 §2.1.3.2); raises `BadProof` if it leads nowhere."""
+    """The root that `proof` leads to (RFC 9162 §2.1.3.2); raises `BadProof` if it leads nowhere.
+
+    The root commits to the leaf alone: other pairs of `index` and `size` whose paths turn the same way
+    lead to the same root. An index is proven only against a size that is signed with the root.
+    """
     _require_hashes([leaf], "leaf hash")
     _require_hashes(proof, "proof hash")
-    if not 0 <= index < size <= MAX_SIZE:
+    if not 0 <= index < size < MAX_SIZE:
         raise BadProof(f"no leaf {index} in a tree of {size}")
     first, last, result = index, size - 1, leaf
     for value in proof:
@@ -178,7 +182,7 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proo
     """
     _require_hashes([old_root, new_root], "root")
     _require_hashes(proof, "proof hash")
-    if not 0 <= old <= new <= MAX_SIZE:
+    if not 0 <= old <= new < MAX_SIZE:
         raise BadProof(f"size {new} does not extend size {old}")
     if old in (0, new):
         if proof:
@@ -221,7 +225,7 @@ def check_many(leaves: Mapping[int, bytes], size: int, proof: Sequence[bytes], r
     _require_hashes(proof, "proof hash")
     indices = sorted(leaves)
     _require_hashes([leaves[index] for index in indices], "leaf hash")
-    if not 0 <= size <= MAX_SIZE or (indices and not 0 <= indices[0] <= indices[-1] < size):
+    if not 0 <= size < MAX_SIZE or (indices and not 0 <= indices[0] <= indices[-1] < size):
         raise BadProof(f"leaves outside a tree of {size}")
     if not size:
         if proof or root != EMPTY_ROOT:
