@@ -7,7 +7,7 @@ so `encode(decode(data)) == data` for all data that `decode` accepts. What is ac
 
 | CBOR                          | Python          | refused                                            |
 |-------------------------------|-----------------|----------------------------------------------------|
-| unsigned, negative integers   | int             | long forms, bignums (|n| > 2^64)                   |
+| unsigned, negative integers   | int             | long forms (a bignum is read as the tag it is)     |
 | byte and text strings         | bytes, str      | indefinite length, long length forms, bad UTF-8    |
 | arrays, maps                  | list, dict      | indefinite length; keys not int or text, unsorted  |
 |                               |                 | (bytewise, of their encodings) or twice            |
@@ -48,6 +48,9 @@ class Tagged:
     value: Value
 
 
+_NESTING: Final = frozenset((list, tuple, dict, Tagged))
+
+
 class EncodeError(TypeError, ValueError):
     """The program asked to encode something that this subset cannot say."""
 
@@ -71,6 +74,13 @@ def head(major: int, argument: int) -> bytes:
     raise EncodeError(f"{argument} needs more than 64 bits")
 
 
+def _text(value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("text holds a lone surrogate, which UTF-8 cannot say") from None
+
+
 def encode(value: Value) -> bytes:
     """The deterministic encoding of `value`; raises `EncodeError` for what has none here."""
     out: list[bytes] = []
@@ -79,16 +89,16 @@ def encode(value: Value) -> bytes:
 
 
 def _encode(value: Value, put: Any, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise EncodeError(f"nested deeper than {MAX_DEPTH}")
     kind = type(value)
+    if depth == MAX_DEPTH and kind in _NESTING:
+        raise EncodeError(f"nested deeper than {MAX_DEPTH}")
     if kind is int:
         put(head(0, value) if value >= 0 else head(1, -1 - value))
     elif kind is bytes:
         put(head(2, len(value)))
         put(value)
     elif kind is str:
-        raw = value.encode()
+        raw = _text(value)
         put(head(3, len(raw)))
         put(raw)
     elif kind is float:
@@ -107,6 +117,8 @@ def _encode(value: Value, put: Any, depth: int) -> None:
     elif value is None:
         put(b"\xf6")
     elif kind is Tagged:
+        if value.tag < 0:
+            raise EncodeError(f"{value.tag} is no tag number")
         put(head(6, value.tag))
         _encode(value.value, put, depth + 1)
     else:
@@ -121,7 +133,7 @@ def _encode_key(key: int | str) -> bytes:
     if type(key) is int:
         return head(0, key) if key >= 0 else head(1, -1 - key)
     if type(key) is str:
-        raw = key.encode()
+        raw = _text(key)
         return head(3, len(raw)) + raw
     raise EncodeError(f"a map key must be int or text, not {type(key).__name__}")
 
@@ -167,9 +179,10 @@ def decode(data: bytes, *, what: str = "CBOR", max_depth: int = MAX_DEPTH) -> Va
 
 
 def decode_sequence(data: bytes, *, what: str = "CBOR sequence", limit: int) -> list[bytes]:
-    """Split a CBOR sequence (RFC 8742) into the encodings of its items, each checked.
+    """Split a CBOR sequence (RFC 8742) into the encodings of its items.
 
-    Raises `Malformed` as `decode`, `TooLarge` for more than `limit` items.
+    The items' heads and lengths are checked; text, key order, floats and depth are left to `decode`
+    of each item. Raises `Malformed`, `TooLarge` for more than `limit` items.
     """
     items: list[bytes] = []
     start = 0
@@ -209,15 +222,22 @@ def _argument(data: bytes, at: int, low: int) -> tuple[int, int]:
     return value, end
 
 
+_SIMPLE_SIZES = {20: 1, 21: 1, 22: 1, 25: 3, 26: 5, 27: 9}
+"""Bytes of false, true, null and the floats, by the low bits of their head."""
+
+
 def skip(data: bytes, at: int) -> int:
-    """Where the item at `at` ends; looks into arrays, maps and tags, but not at their contents' rules."""
+    """Where the item at `at` ends, by its heads alone: the same end as `decode`'s where that accepts it."""
     left = 1
     while left:
         left -= 1
         first = data[at]
         major, low = first >> 5, first & 31
         if major == 7:
-            at += {24: 2, 25: 3, 26: 5, 27: 9}.get(low, 1)
+            size = _SIMPLE_SIZES.get(low)
+            if size is None:
+                raise _Refused("simple value or break that is not accepted", at)
+            at += size
         else:
             argument, start = (low, at + 1) if low < 24 else _argument(data, at, low)
             if major in (2, 3):
@@ -261,7 +281,11 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
                 raise IndexError
             items = []
             for _ in range(argument):
-                item, start = _decode(data, start, depth - 1)
+                first = data[start]
+                if 0xA0 <= first < 0xB8 and depth > 1:  # a short map: a SenML record
+                    item, start = _decode_map(data, start + 1, first - 0xA0, depth - 2)
+                else:
+                    item, start = _decode(data, start, depth - 1)
                 items.append(item)
             return items, start
         if major == 5:
@@ -280,27 +304,57 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
 
 
 def _decode_map(data: bytes, at: int, pairs: int, depth: int) -> tuple[dict[int | str, Value], int]:
-    if 2 * pairs > len(data) - at:
+    size = len(data)
+    if 2 * pairs > size - at:
         raise IndexError
     result: dict[int | str, Value] = {}
-    previous = b""
+    last = -1  # initial byte of the previous key
+    previous = b""  # its encoding
     for _ in range(pairs):
         key_at = at
         first = data[at]
-        if first < 24:
-            key: int | str = first
+        key: int | str | None = _SHORT_INTEGERS[first]
+        if key is not None:
+            # One byte is the whole key, so a different initial byte alone decides the order.
+            if first <= last:
+                raise _Refused("map key is repeated or out of order", at)
             at += 1
-        elif first >> 5 in (0, 1, 3):
-            key, at = _decode(data, at, depth)
         else:
-            raise _Refused("map key is neither integer nor text", at)
-        encoded = data[key_at:at]
-        if encoded <= previous:
-            raise _Refused("map key is repeated or out of order", key_at)
-        previous = encoded
-        result[key], at = _decode(data, at, depth)
+            if first >> 5 not in (0, 1, 3):
+                raise _Refused("map key is neither integer nor text", at)
+            key, at = _decode(data, at, depth)
+            if first < last or (first == last and data[key_at:at] <= previous):
+                raise _Refused("map key is repeated or out of order", key_at)
+            previous = data[key_at:at]
+        last = first
+        # The values of readings are mostly doubles, short texts and small integers: no call for those.
+        first = data[at]
+        if first == 0xFB and at + 9 <= size and data[at + 8]:
+            value = _unpack_double(data, at + 1)[0]
+            if value != value:
+                raise _Refused("NaN is not the canonical one", at)
+            result[key] = value
+            at += 9
+        elif 0x60 <= first < 0x78 and (end := at + first - 0x5F) <= size:
+            try:
+                result[key] = data[at + 1 : end].decode()
+            except UnicodeDecodeError:
+                raise _Refused("text is not UTF-8", at) from None
+            at = end
+        elif first == 0x18 and (integer := data[at + 1]) > 23:
+            result[key] = integer
+            at += 2
+        else:
+            result[key], at = _decode(data, at, depth)
     return result, at
 
+
+_SHORT_INTEGERS: Final = tuple(
+    first if first < 24 else 31 - first if 32 <= first < 56 else None for first in range(256)
+)
+"""By its initial byte, the integer that this byte is: 0..23 and -1..-24."""
+
+_unpack_double = _DOUBLE.unpack_from
 
 _FLOATS = {0xF9: (_HALF, 2), 0xFA: (_SINGLE, 4), 0xFB: (_DOUBLE, 8)}
 
