@@ -1,0 +1,1 @@
+"""The domain, pure: statements, what they may say, and the folds that give them meaning."""

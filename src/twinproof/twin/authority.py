@@ -1,0 +1,216 @@
+"""Authority as a fold: what each signer may say about which twin, from the log alone.
+
+Feed the authority statements in log order to `apply`; ask `check` about any statement in between.
+The genesis is the root: its key may do everything. A grant's terms lie inside the grant it is
+given `via`; an attempt to give more raises `Amplified`. A grant holds at an index if no revocation
+of it or of a grant above it stands at a lower index, so a revocation never rewrites the past.
+Normative page: spec/authority.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from twinproof.errors import Amplified, Malformed, NotAuthorised, OutOfScope, OutsideValidity, Revoked, UnknownSigner
+from twinproof.proof.keys import PublicKey
+from twinproof.twin.grants import (
+    EVERYTHING,
+    GENESIS,
+    GRANT,
+    REVOKE,
+    Capability,
+    Genesis,
+    GrantTerms,
+    Scope,
+    log_subject,
+    parse_genesis,
+    parse_grant,
+    parse_revocation,
+)
+from twinproof.twin.statement import Statement, check_statement
+
+AUTHORITY_KINDS: Final = frozenset({GENESIS, GRANT, REVOKE})
+MAX_DEPTH: Final = 8
+"""Grants above a grant, the genesis among them."""
+_MEMO_LIMIT: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant in force or once in force."""
+
+    id: bytes
+    """Digest of the grant statement (of the genesis, for the root)."""
+    index: int
+    """Log index of that statement."""
+    terms: GrantTerms
+    chain: tuple[bytes, ...]
+    """Ids of this grant and those above it, the root last."""
+
+
+ModelOf = Callable[[str], str | None]
+"""Twin IRI -> the model it declares at this point of the log."""
+
+
+def _no_model(subject: str) -> str | None:
+    return None
+
+
+class Authority:
+    """The fold's state. Mutable; one owner; `apply` changes it, everything else reads."""
+
+    def __init__(self) -> None:
+        self.genesis: Genesis | None = None
+        self.grants: dict[bytes, Grant] = {}
+        self.revoked: dict[bytes, int] = {}
+        """Grant id -> log index of its first revocation."""
+        self._by_key: dict[bytes, list[Grant]] = {}
+        self._memo: dict[tuple[bytes, str, str, Capability | None], Grant] = {}
+
+    def key(self, kid: bytes) -> PublicKey:
+        """The public key with this thumbprint; raises `UnknownSigner` if no grant introduces it."""
+        held = self._by_key.get(kid)
+        if held is None:
+            raise UnknownSigner(f"no grant in the log introduces the key {kid.hex()}")
+        return held[0].terms.key
+
+    def apply(self, index: int, statement: Statement) -> Grant:
+        """Take in the authority statement at `index`; returns the grant that its signer relies on.
+
+        The caller has checked the signature, but for a genesis, which is checked here. Raises
+        `NotAuthorised` (mostly `Amplified`, `Revoked`) or `Malformed`, and then changes nothing.
+        """
+        if statement.content_type == GENESIS:
+            relied = self._apply_genesis(index, statement)
+        else:
+            if self.genesis is None:
+                raise NotAuthorised("the log does not begin with a genesis statement")
+            if statement.subject != log_subject(self.genesis.origin):
+                raise Malformed("sub", f"authority statements are about {log_subject(self.genesis.origin)}")
+            take = self._apply_grant if statement.content_type == GRANT else self._apply_revocation
+            relied = take(index, statement)
+        self._memo.clear()
+        return relied
+
+    def check(
+        self, index: int, statement: Statement, capability: Capability | None, model_of: ModelOf = _no_model
+    ) -> Grant:
+        """The grant under which the signer may make `statement` at log index `index`.
+
+        `capability` None asks for any grant on the twin. Raises `UnknownSigner`, `Revoked`,
+        `OutsideValidity` or `OutOfScope`, in this order of preference.
+        """
+        memo_key = (statement.kid, statement.issuer, statement.subject, capability)
+        known = self._memo.get(memo_key)
+        if known is not None and known.terms.window.holds(index, statement.issued_at):
+            return known
+        found = self._search(index, statement, capability, model_of)
+        if found.terms.scope.kind != "model":
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            self._memo[memo_key] = found
+        return found
+
+    def revoked_at(self, grant: Grant) -> int | None:
+        """The lowest index at which `grant` or a grant above it was revoked."""
+        return min((self.revoked[id_] for id_ in grant.chain if id_ in self.revoked), default=None)
+
+    def _search(self, index: int, statement: Statement, capability: Capability | None, model_of: ModelOf) -> Grant:
+        who = f"{statement.issuer} (key {statement.kid.hex()[:16]})"
+        held = [grant for grant in self._by_key.get(statement.kid, ()) if grant.terms.issuer == statement.issuer]
+        if not held:
+            raise UnknownSigner(f"no grant in the log introduces {who}")
+        model: str | None = None
+        if any(grant.terms.scope.kind == "model" for grant in held):
+            model = model_of(statement.subject)
+        fitting = [
+            grant
+            for grant in held
+            if (capability is None or capability in grant.terms.can)
+            and grant.terms.scope.covers_twin(statement.subject, model)
+        ]
+        if not fitting:
+            what = "say anything" if capability is None else f"{capability}"
+            raise OutOfScope(f"{who} holds no grant to {what} about {statement.subject}")
+        active = [grant for grant in fitting if not self._is_revoked(grant, index)]
+        if not active:
+            raise Revoked(f"the grant of {who} was revoked at index {self.revoked_at(fitting[-1])}")
+        for grant in active:
+            if grant.terms.window.holds(index, statement.issued_at):
+                return grant
+        raise OutsideValidity(
+            f"{who}: index {index}, time {statement.issued_at} lie outside the grant's {active[0].terms.window}"
+        )
+
+    def _is_revoked(self, grant: Grant, index: int) -> bool:
+        at = self.revoked_at(grant)
+        return at is not None and at < index
+
+    def _add(self, grant: Grant) -> Grant:
+        self.grants[grant.id] = grant
+        self._by_key.setdefault(grant.terms.key.thumbprint, []).append(grant)
+        return grant
+
+    def _apply_genesis(self, index: int, statement: Statement) -> Grant:
+        if index != 0 or self.genesis is not None or statement.seq != 0:
+            raise NotAuthorised("a genesis statement stands at index 0 and nowhere else")
+        genesis = parse_genesis(statement.payload)
+        if statement.subject != log_subject(genesis.origin):
+            raise Malformed("sub", f"a genesis of {genesis.origin} is about {log_subject(genesis.origin)}")
+        check_statement(statement, genesis.operator)
+        self.genesis = genesis
+        root = GrantTerms(statement.issuer, genesis.operator, EVERYTHING, Scope("prefix", ""))
+        return self._add(Grant(statement.digest, 0, root, (statement.digest,)))
+
+    @property
+    def root(self) -> Grant:
+        """The operator's own grant, given by the genesis; raises `NotAuthorised` before it."""
+        for grant in self.grants.values():
+            return grant
+        raise NotAuthorised("the log does not begin with a genesis statement")
+
+    def _apply_grant(self, index: int, statement: Statement) -> Grant:
+        terms = parse_grant(statement.payload)
+        parent = self.root if terms.via is None else self.grants.get(terms.via)
+        if parent is None:
+            raise NotAuthorised(f"via: no grant {terms.via.hex() if terms.via else ''} in the log")
+        self._require_holder(parent, statement, "via" if terms.via else "the genesis")
+        if Capability.ADMINISTER not in parent.terms.can:
+            raise OutOfScope(f"{statement.issuer} may not administer under the grant that it names")
+        if self._is_revoked(parent, index):
+            raise Revoked(f"the granter's own grant was revoked at index {self.revoked_at(parent)}")
+        if not parent.terms.window.holds(index, statement.issued_at):
+            raise OutsideValidity("the granter's own grant does not hold at this index or time")
+        if not terms.can <= parent.terms.can:
+            raise Amplified(f"can: gives {', '.join(sorted(terms.can - parent.terms.can))}, which the granter lacks")
+        if not parent.terms.scope.covers(terms.scope):
+            raise Amplified(f"scope: {terms.scope} is not inside the granter's {parent.terms.scope}")
+        if not parent.terms.window.covers(terms.window):
+            raise Amplified(f"validity: {terms.window} is not inside the granter's {parent.terms.window}")
+        if len(parent.chain) >= MAX_DEPTH:
+            raise NotAuthorised(f"via: more than {MAX_DEPTH} grants deep")
+        self._add(Grant(statement.digest, index, terms, (statement.digest, *parent.chain)))
+        return parent
+
+    def _apply_revocation(self, index: int, statement: Statement) -> Grant:
+        revocation = parse_revocation(statement.payload)
+        grant = self.grants.get(revocation.grant)
+        if grant is None:
+            raise NotAuthorised(f"revoke.grant: no grant {revocation.grant.hex()} in the log")
+        if len(grant.chain) == 1:
+            raise NotAuthorised("revoke.grant: the genesis cannot be revoked; start a new log")
+        for id_ in grant.chain:
+            above = self.grants[id_]
+            held = above.terms.key.thumbprint == statement.kid and above.terms.issuer == statement.issuer
+            holds = above.terms.window.holds(index, statement.issued_at) and not self._is_revoked(above, index)
+            # Whoever holds the grant may give it up; above it, only who may still administer may take it.
+            if held and holds and (id_ == grant.id or Capability.ADMINISTER in above.terms.can):
+                self.revoked.setdefault(grant.id, index)
+                return above
+        raise NotAuthorised(f"{statement.issuer} holds neither this grant nor one above it that still holds")
+
+    def _require_holder(self, grant: Grant, statement: Statement, field: str) -> None:
+        if grant.terms.key.thumbprint != statement.kid or grant.terms.issuer != statement.issuer:
+            raise NotAuthorised(f"{field}: is held by {grant.terms.issuer}, not by {statement.issuer} with this key")

@@ -1,0 +1,58 @@
+"""What a statement can say: content type, the capability it takes, the parser of its payload.
+
+This table is the whole registry: intake, verifier and views look kinds up here. A new kind is one
+line here, its payload module, its row in spec/statement.md and its examples in
+tests/twin/test_kinds.py (CONTRIBUTING.md has the list).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from twinproof.errors import Malformed
+from twinproof.twin import attestation, columns, description, grants, senml
+from twinproof.twin.grants import Capability
+from twinproof.twin.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of statement."""
+
+    name: str
+    content_type: str
+    capability: Capability | None
+    """None: any grant on the twin will do."""
+    parse: Callable[[bytes, int], object]
+    """(payload, the statement's `iat`) -> the parsed payload; raises `Malformed`."""
+
+
+KINDS: Final = {
+    kind.content_type: kind
+    for kind in (
+        Kind("genesis", grants.GENESIS, Capability.ADMINISTER, grants.parse_genesis),
+        Kind("grant", grants.GRANT, Capability.ADMINISTER, grants.parse_grant),
+        Kind("revoke", grants.REVOKE, Capability.ADMINISTER, grants.parse_revocation),
+        Kind("readings", senml.SENML, Capability.RECORD, senml.parse_senml),
+        Kind("columns", columns.COLUMNS, Capability.RECORD, columns.parse_columns),
+        Kind("description", description.DESCRIPTION, Capability.DESCRIBE, description.parse_description),
+        Kind("attestation", attestation.ATTESTATION, Capability.ATTEST, attestation.parse_attestation),
+        Kind("resume", attestation.RESUME, None, attestation.parse_resume),
+    )
+}
+"""By content type."""
+
+
+def kind_of(statement: Statement) -> Kind:
+    """The kind of a statement; raises `Malformed` for a content type that is not in the table."""
+    kind = KINDS.get(statement.content_type)
+    if kind is None:
+        raise Malformed("content type", f"{statement.content_type!r} is no kind of statement that this log takes")
+    return kind
+
+
+def parse_payload(statement: Statement) -> object:
+    """The parsed payload of a statement; raises `Malformed`."""
+    return kind_of(statement).parse(statement.payload, statement.issued_at)
