@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -115,8 +115,9 @@ class PublicKey:
 
     @classmethod
     def from_cose_key(cls, value: cbor.Value, field: str = "key") -> PublicKey:
-        """Read a COSE_Key map that has only its required members."""
-        if type(value) is dict:
+        """Read a COSE_Key map that has only its required members; raises `Malformed`."""
+        # A float or a boolean equals an integer in Python and has another encoding.
+        if type(value) is dict and type(value.get(1)) is type(value.get(-1)) is int:
             if value.keys() == {1, -1, -2} and value[1] == 1 and value[-1] == 6 and type(value[-2]) is bytes:
                 return cls(EDDSA, value[-2])
             if (
@@ -183,7 +184,7 @@ class PrivateKey:
         """Read PKCS #8 PEM of an Ed25519 or P-256 key; raises `Malformed`."""
         try:
             key = serialization.load_pem_private_key(data, password=None)
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
             raise Malformed("private key", f"not an unencrypted PKCS #8 PEM file ({problem})") from None
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return cls(EDDSA, key.private_bytes_raw())
