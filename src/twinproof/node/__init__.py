@@ -1,0 +1,1 @@
+"""The one room that constructs concrete parts: configuration, keys, the log, intake, evidence."""

@@ -1,0 +1,128 @@
+"""The node's settings: `twinproof.toml` in the node's folder.
+
+    origin = "twin.example/log0"          # the log's name; never changes
+    [listen]
+    host = "127.0.0.1"
+    port = 8600
+    [limits]                              # defaults in `Limits`
+    max_batch = 1000
+
+Unknown keys and wrong types are refused: a misspelt limit must not be silently ignored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from twinproof.errors import ConfigError, Malformed
+from twinproof.proof.note import check_name
+from twinproof.twin.grants import log_subject
+from twinproof.twin.statement import check_iri
+
+FILE_NAME: Final = "twinproof.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the HTTP server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8600
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the node takes before it says 413, 429 or 503."""
+
+    max_batch: int = 1000
+    """Statements in one request."""
+    max_request_bytes: int = 8 * 1024 * 1024
+    queue_statements: int = 20_000
+    """Statements waiting for the writer; beyond it: 503 with Retry-After."""
+    queue_bytes: int = 64 * 1024 * 1024
+    group_statements: int = 2048
+    """Statements in one commit."""
+    rate: int = 5000
+    """Statements per second and client address, sustained; 0 is unlimited."""
+    burst: int = 20_000
+    """Statements a client may send at once before `rate` holds it."""
+    clock_tolerance: int = 300
+    """Seconds that a statement's `iat` may be ahead of this node's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings."""
+
+    origin: str
+    listen: Listen = field(default_factory=Listen)
+    limits: Limits = field(default_factory=Limits)
+
+
+def check_origin(origin: str) -> str:
+    """Return `origin` if it can name a log; raises `ConfigError`."""
+    try:
+        check_name(origin, "origin")
+        check_iri(log_subject(origin), "origin")
+    except Malformed as problem:
+        raise ConfigError(f"{problem}; use a name like twin.example/log0") from None
+    return origin
+
+
+def load_config(folder: Path) -> Config:
+    """Read `twinproof.toml`; raises `ConfigError` naming file and key."""
+    path = folder / FILE_NAME
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} is not a node's folder (no {FILE_NAME}); make one with: twinproof init") from None
+    except OSError as problem:
+        raise ConfigError(f"{path}: {problem.strerror}") from None
+    try:
+        value = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{path}: {problem}") from None
+    return parse_config(value, str(path))
+
+
+def parse_config(value: dict[str, Any], where: str) -> Config:
+    """Check a decoded TOML document; `where` names it in errors."""
+    unknown = value.keys() - {"origin", "listen", "limits"}
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
+    origin = value.get("origin")
+    if type(origin) is not str:
+        raise ConfigError(f"{where}: origin is missing or not text")
+    listen = _section(Listen, value.get("listen", {}), f"{where}: listen")
+    limits = _section(Limits, value.get("limits", {}), f"{where}: limits")
+    if not 0 <= listen.port <= 65535:
+        raise ConfigError(f"{where}: listen.port must be 0..65535")
+    return Config(check_origin(origin), listen, limits)
+
+
+def _section(kind: type[Any], value: Any, where: str) -> Any:
+    if type(value) is not dict:
+        raise ConfigError(f"{where} is not a table")
+    known = {f.name: type(f.default) for f in fields(kind)}
+    for name, setting in value.items():
+        if name not in known:
+            raise ConfigError(f"{where}.{name} is unknown; known are {', '.join(known)}")
+        if type(setting) is not known[name]:
+            raise ConfigError(f"{where}.{name} must be {known[name].__name__}, not {setting!r}")
+        if type(setting) is int and setting < 0:
+            raise ConfigError(f"{where}.{name} must not be negative")
+    return kind(**value)
+
+
+def format_config(config: Config) -> str:
+    """The text of a new `twinproof.toml`, every setting spelt out."""
+    lines = [f'origin = "{config.origin}"']
+    for name, section in (("listen", config.listen), ("limits", config.limits)):
+        lines += ["", f"[{name}]"]
+        for item in fields(section):
+            setting = getattr(section, item.name)
+            lines.append(f"{item.name} = " + (f'"{setting}"' if isinstance(setting, str) else str(setting)))
+    return "\n".join(lines) + "\n"

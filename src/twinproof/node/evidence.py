@@ -1,0 +1,112 @@
+"""Build evidence from the log: receipts, transparent statements, tlog-proofs, history bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from twinproof.errors import NotFound
+from twinproof.log.reader import Reader
+from twinproof.proof import cose
+from twinproof.proof.keys import PrivateKey
+from twinproof.proof.receipt import SignedRoot, format_inclusion, sign_root
+from twinproof.proof.tlog_proof import TlogProof, format_tlog_proof
+from twinproof.twin.evidence import Bundle, Manifest, Mark, StreamSummary, format_bundle
+from twinproof.twin.grants import log_subject
+from twinproof.twin.statement import parse_statement
+from twinproof.twin.stream import twin_prefix
+
+Progress = Callable[[int, int], None]
+"""(done, total) statements."""
+
+
+class EvidenceBuilder:
+    """Makes evidence about entries that are published; safe to use from several threads."""
+
+    def __init__(self, reader: Reader, origin: str, key: PrivateKey) -> None:
+        self._reader = reader
+        self._origin = origin
+        self._key = key
+        self._signed: SignedRoot | None = None
+
+    def receipt(self, index: int) -> bytes:
+        """A fresh COSE receipt of one entry against the newest published tree."""
+        head = self._reader.head()
+        if not 0 <= index < head.size:
+            raise NotFound(f"no entry {index}: the log has {head.size}")
+        signed = self._signed_root(head.size, head.root)
+        return format_inclusion(signed, index, self._reader.inclusion(index, head.size))
+
+    def _signed_root(self, size: int, root: bytes) -> SignedRoot:
+        # Two threads may sign the same root: the signature is deterministic, so either copy serves.
+        signed = self._signed
+        if signed is None or signed.size != size:
+            signed = self._signed = sign_root(self._key, self._origin, size, root)
+        return signed
+
+    def transparent(self, index: int) -> bytes:
+        """The statement at `index` with its receipt in the unprotected header (RFC 9943)."""
+        proof = self.receipt(index)
+        sign1 = cose.parse_sign1(self._reader.entry(index), what=f"entry {index}")
+        return cose.format_sign1(cose.Sign1(sign1.protected, {cose.RECEIPTS: [proof]}, sign1.payload, sign1.signature))
+
+    def tlog_proof(self, index: int) -> bytes:
+        """A `.tlog-proof` file for the entry at `index`."""
+        head = self._reader.head()
+        if not 0 <= index < head.size:
+            raise NotFound(f"no entry {index}: the log has {head.size}")
+        hashes = tuple(self._reader.inclusion(index, head.size))
+        return format_tlog_proof(TlogProof(index, hashes, head.checkpoint))
+
+    def bundle(self, subject: str, generator: str, progress: Progress | None = None) -> bytes:
+        """The history bundle of one twin, up to the newest published checkpoint.
+
+        Raises `NotFound` if the log holds nothing about `subject`.
+        """
+        head = self._reader.head()
+        own = self._indices(subject, head.size)
+        if not own:
+            raise NotFound(f"the log holds nothing about {subject}")
+        indices = sorted({*own, *self._indices(log_subject(self._origin), head.size)})
+        entries = []
+        for done, index in enumerate(indices):
+            entries.append((index, self._reader.entry(index)))
+            if progress is not None:
+                progress(done + 1, len(indices))
+        return format_bundle(
+            Bundle(
+                subject=subject,
+                head=head.checkpoint,
+                marks=tuple(self._marks(indices, head.size)),
+                entries=tuple(entries),
+                nodes=tuple(self._reader.many(indices, head.size)),
+                manifest=_manifest((raw for _, raw in entries), generator),
+            )
+        )
+
+    def _indices(self, subject: str, size: int) -> list[int]:
+        return [index for _, index in self._reader.scan(twin_prefix(subject)) if index < size]
+
+    def _marks(self, indices: list[int], size: int) -> Iterable[Mark]:
+        """The kept checkpoints that narrow some entry's time: the last without it, the first with it."""
+        kept = [(older, note) for older, _, note in self._reader.checkpoints() if 0 < older < size]
+        wanted: set[int] = set()
+        at = 0
+        for index in indices:
+            while at < len(kept) and kept[at][0] <= index:
+                at += 1
+            wanted.update(number for number in (at - 1, at) if 0 <= number < len(kept))
+        for number in sorted(wanted):
+            older, note = kept[number]
+            yield Mark(note, tuple(self._reader.consistency(older, size)))
+
+
+def _manifest(raws: Iterable[bytes], generator: str) -> Manifest:
+    streams: dict[tuple[str, str], StreamSummary] = {}
+    count = 0
+    for raw in raws:
+        count += 1
+        read = parse_statement(raw)
+        name = (read.subject, read.issuer)
+        first = streams[name].first if name in streams else read.seq
+        streams[name] = StreamSummary(read.issuer, read.subject, first, read.seq, read.digest)
+    return Manifest(count, tuple(streams[name] for name in sorted(streams)), generator)

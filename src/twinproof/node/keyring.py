@@ -1,0 +1,109 @@
+"""Key files: private keys (mode 0600) and the signer cards that are handed to the operator.
+
+| file            | holds                                                                       |
+|-----------------|-----------------------------------------------------------------------------|
+| `log.key`       | the log's Ed25519 note signer, in the form `PRIVATE+KEY+…`; also signs receipts |
+| `log-pq.key`    | the log's ML-DSA-44 cosigner, same form                                      |
+| `operator.pem`  | the operator's key, PKCS #8                                                  |
+| `NAME.pem`      | a device's or party's key, PKCS #8                                           |
+| `NAME.json`     | its signer card: `{"iss", "kid", "cose_key"}`, public                        |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinproof.errors import ConfigError, Malformed
+from twinproof.proof import cbor, keys, note
+from twinproof.proof.keys import PrivateKey, PublicKey
+from twinproof.proof.note import SignerKey
+from twinproof.twin.statement import check_iri
+
+
+@dataclass(frozen=True, slots=True)
+class SignerCard:
+    """A signer's public identity: who (`issuer`) signs with which key."""
+
+    issuer: str
+    key: PublicKey
+
+    def to_json(self) -> str:
+        """The card as it is handed over."""
+        card = {
+            "iss": self.issuer,
+            "kid": self.key.thumbprint.hex(),
+            "cose_key": note.encode_base64(cbor.encode(self.key.cose_key)),
+        }
+        return json.dumps(card, indent=2) + "\n"
+
+
+def parse_card(text: str) -> SignerCard:
+    """Read a signer card; raises `Malformed`."""
+    try:
+        card = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Malformed("signer card", "not JSON") from None
+    if type(card) is not dict or card.keys() != {"iss", "kid", "cose_key"} or type(card["cose_key"]) is not str:
+        raise Malformed("signer card", "must hold iss, kid and cose_key")
+    raw = note.decode_base64(card["cose_key"], "signer card cose_key")
+    key = PublicKey.from_cose_key(cbor.decode(raw, what="signer card cose_key"))
+    if card["kid"] != key.thumbprint.hex():
+        raise Malformed("signer card kid", "is not the thumbprint of its key")
+    return SignerCard(check_iri(card["iss"], "signer card iss"), key)
+
+
+def new_private_key(algorithm: int = keys.EDDSA) -> PrivateKey:
+    """A fresh key from the system's randomness."""
+    while True:
+        try:
+            return PrivateKey(algorithm, secrets.token_bytes(keys.SEED_SIZE))
+        except ValueError:  # one P-256 scalar in 2^32 is out of range
+            continue
+
+
+def new_signer_key(name: str, kind: int) -> SignerKey:
+    """A fresh note signer of type 01, 04 or 06."""
+    return SignerKey(name, kind, secrets.token_bytes(keys.SEED_SIZE))
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600; raises `ConfigError` if it exists: keys are never overwritten."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists; a key is never overwritten") from None
+    except OSError as problem:
+        raise ConfigError(f"{path}: {problem.strerror}") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a key file; raises `ConfigError` if it is missing or others may read it."""
+    try:
+        mode = path.stat().st_mode
+        if os.name == "posix" and mode & 0o077:
+            raise ConfigError(f"{path} may be read by others; mend it with: chmod 600 {path}")
+        return path.read_bytes()
+    except OSError as problem:
+        raise ConfigError(f"{path}: {problem.strerror}") from None
+
+
+def read_private_key(path: Path) -> PrivateKey:
+    """Read a PKCS #8 file; raises `ConfigError` or `Malformed`."""
+    return PrivateKey.from_pem(read_secret(path))
+
+
+def read_signer_key(path: Path) -> SignerKey:
+    """Read a note signer file; raises `ConfigError` or `Malformed`."""
+    try:
+        text = read_secret(path).decode("ascii")
+    except UnicodeDecodeError:
+        raise Malformed(str(path), "not a note signer key") from None
+    return note.parse_signer_key(text.strip())
