@@ -62,17 +62,21 @@ def restore(
 ) -> int:
     """Re-append missing entries, in log order, up to the pinned checkpoint; how many were missing.
 
-    Entries that the store already holds may be among them. All are held in memory and become durable
-    in one commit, under the pinned note: nothing new is signed. `time` (POSIX seconds) becomes the
-    head's time if no signature of the note tells one. Raises `RolledBack`, with nothing changed, if
-    size and root of the pin are not reached exactly, and `Equivocation` for an entry that contradicts
-    a stored one.
+    Entries that the store already holds may be among them. Roots do not cover keys: each entry must
+    come with the key that it had. All are held in memory and become durable in one commit, under the
+    pinned note: nothing new is signed. `time` (POSIX seconds) becomes the head's time if no signature
+    of the note tells one.
+
+    Raises `RolledBack`, with nothing changed, if size and root of the pin are not reached exactly, and
+    `Equivocation` for an entry that contradicts a stored one.
     """
     note = pin.read()
     if note is None:
         raise RolledBack(f"there is no pin that says how far to restore. {_REPIN}")
     pinned, times = open_timed(note, verifiers, origin, "the pin")
     head = store.head()
+    if head and (head.size, head.root) == (pinned.size, pinned.root):
+        return 0
     frontier = _stored_frontier(store, head)
     start = frontier.size
     missing: list[Entry] = []
