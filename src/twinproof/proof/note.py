@@ -71,7 +71,11 @@ def check_name(name: str, field: str = "key name") -> None:
     """Raise `Malformed` unless `name` may name a key: not empty, no white space, no `+`."""
     if not name or "+" in name or any(c.isspace() or ord(c) < 0x20 for c in name):
         raise Malformed(field, "must be non-empty, without white space and without '+'")
-    if len(name.encode()) > MAX_NAME:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise Malformed(field, "not UTF-8") from None
+    if size > MAX_NAME:
         raise TooLarge(field, f"longer than {MAX_NAME} bytes")
 
 
@@ -138,7 +142,10 @@ def format_note(note: Note) -> bytes:
 
 def parse_signature_lines(data: bytes) -> tuple[Signature, ...]:
     """The signature lines a witness answers with; raises `Malformed`."""
-    return parse_note(b"x\n\n" + data).signatures
+    note = parse_note(b"x\n\n" + data)
+    if note.text != "x\n":
+        raise Malformed("signature lines", "hold an empty line")
+    return note.signatures
 
 
 # --- keys -----------------------------------------------------------------------------------
@@ -185,11 +192,18 @@ def parse_verifier_key(text: str) -> VerifierKey:
 
 @dataclass(frozen=True, repr=False)
 class SignerKey:
-    """The private key of a log or witness, as its 32-byte seed."""
+    """The private key of a log or witness, as its 32-byte seed; raises `Malformed` for what no vkey can name."""
 
     name: str
     type: int
     seed: bytes
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if self.type not in KEY_SIZES:
+            raise Malformed("signer key", f"signature type {self.type} is not supported; known are 1, 4 and 6")
+        if len(self.seed) != keys.SEED_SIZE:
+            raise Malformed("signer key", f"needs a seed of {keys.SEED_SIZE} bytes, not {len(self.seed)}")
 
     @cached_property
     def verifier(self) -> VerifierKey:
@@ -212,8 +226,6 @@ def parse_signer_key(text: str) -> SignerKey:
     if not text.startswith(prefix):
         raise Malformed("signer key", f"does not begin with {prefix}")
     name, digest, kind, seed = _parse_key(text.removeprefix(prefix), "signer key")
-    if len(seed) != keys.SEED_SIZE:
-        raise Malformed("signer key", f"needs a seed of {keys.SEED_SIZE} bytes, not {len(seed)}")
     key = SignerKey(name, kind, seed)
     if key.verifier.key_id.hex() != digest:
         raise Malformed("signer key", "its hash belongs to another key")

@@ -7,7 +7,8 @@
     quorum any-witness
 
 A checkpoint is trusted when a `log` key of its origin signed it and the witnesses whose
-cosignatures verify make up the quorum. `quorum none` trusts the log alone.
+cosignatures verify make up the quorum. `quorum none` trusts the log alone. Comments are lines of
+their own that begin with `#`; words are divided by spaces and tabs.
 Source: C2SP tlog-policy, main branch of 2026-06-22 (a draft).
 """
 
@@ -21,7 +22,15 @@ from typing import Final
 from twinproof.errors import Malformed, TooLarge, Untrusted
 from twinproof.proof.checkpoint import Checkpoint, parse_checkpoint
 from twinproof.proof.cosignature import verifier
-from twinproof.proof.note import ED25519, Verifier, VerifierKey, open_note, parse_note, parse_verifier_key
+from twinproof.proof.note import (
+    COSIGNATURE_ML_DSA_44,
+    ED25519,
+    Verifier,
+    VerifierKey,
+    open_note,
+    parse_note,
+    parse_verifier_key,
+)
 
 MAX_POLICY: Final = 256 * 1024
 MAX_COMPONENTS: Final = 256
@@ -75,6 +84,7 @@ class Policy:
     logs: tuple[Witness, ...] = ()
     witnesses: Mapping[str, Witness] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
+    """In the order of definition: a group's members come before it."""
     quorum: str | None = None
     """The witness or group that must be satisfied; None trusts the log alone."""
 
@@ -99,10 +109,11 @@ class Policy:
         if not any(key in opened for key in logs):
             raise Untrusted(f"no signature of the log {checkpoint.origin!r} itself")
         seen = tuple(name for name, witness in self.witnesses.items() if witness.key in opened)
-        if self.quorum is not None and not self._satisfied(self.quorum, frozenset(seen)):
-            raise Untrusted(
-                f"cosigned by {', '.join(seen) or 'no trusted witness'}: the quorum {self.quorum!r} is not reached"
-            )
+        if self.quorum is not None and not self._satisfied(self.quorum, seen):
+            names = ", ".join(map(repr, seen)) or "no trusted witness"
+            raise Untrusted(f"cosigned by {names}: the quorum {self.quorum!r} is not reached")
+        if checkpoint.extensions and all(key.type == COSIGNATURE_ML_DSA_44 for key in logs if key in opened):
+            raise Untrusted("extension lines that no signature covers: the log signed with ML-DSA-44 alone")
         times = tuple(sorted(time for time in opened.values() if time is not None))
         return TrustedCheckpoint(checkpoint, seen, times)
 
@@ -114,11 +125,13 @@ class Policy:
         """The log's Ed25519 public keys (32 bytes), which also sign its COSE receipts."""
         return [log.key.public for log in self.logs if log.key.name == origin and log.key.type == ED25519]
 
-    def _satisfied(self, name: str, seen: frozenset[str]) -> bool:
-        group = self.groups.get(name)
-        if group is None:
-            return name in seen
-        return sum(self._satisfied(member, seen) for member in group.members) >= group.threshold
+    def _satisfied(self, quorum: str, seen: tuple[str, ...]) -> bool:
+        satisfied = set(seen)
+        # Members are defined before their group, so one pass in that order meets each of them decided.
+        for name, group in self.groups.items():
+            if sum(member in satisfied for member in group.members) >= group.threshold:
+                satisfied.add(name)
+        return quorum in satisfied
 
 
 def parse_policy(text: bytes) -> Policy:
@@ -130,8 +143,9 @@ def parse_policy(text: bytes) -> Policy:
     reading = _Reading()
     # Names are opaque bytes; surrogateescape keeps every byte apart without judging the encoding.
     for number, line in enumerate(text.decode("utf-8", "surrogateescape").split("\n"), 1):
-        words = line.split("#", 1)[0].split()
-        if words:
+        # Space and tab alone divide words: other Unicode spaces are bytes of a name.
+        words = [word for word in line.replace("\t", " ").split(" ") if word]
+        if words and not words[0].startswith("#"):
             reading.line(f"policy line {number}", words)
     return reading.finish()
 
@@ -146,8 +160,6 @@ class _Reading:
         self.publics: set[bytes] = set()
 
     def line(self, where: str, words: list[str]) -> None:
-        if len(self.logs) + len(self.witnesses) + len(self.groups) >= MAX_COMPONENTS:
-            raise TooLarge(where, f"more than {MAX_COMPONENTS} logs, witnesses and groups")
         match words:
             case ["log", vkey, *url] if len(url) <= 1:
                 self.logs.append(Witness(self.key(where, vkey), url[0] if url else None))
@@ -168,6 +180,8 @@ class _Reading:
                 self.quorums.append(name)
             case _:
                 raise Malformed(where, "not a log, witness, group or quorum line with the right number of words")
+        if len(self.logs) + len(self.witnesses) + len(self.groups) > MAX_COMPONENTS:
+            raise TooLarge(where, f"more than {MAX_COMPONENTS} logs, witnesses and groups")
 
     def key(self, where: str, vkey: str) -> VerifierKey:
         try:

@@ -62,7 +62,7 @@ def parse_path(path: str) -> Tile:
         int(number.replace("x", "").replace("/", "")),
         WIDTH if width is None else int(width),
     )
-    if tile.path != path:
+    if tile.width > WIDTH or tile.path != path:
         raise Malformed("tile path", "width over 255 or number with leading groups of zeros")
     return tile
 
@@ -95,8 +95,13 @@ def tiles_of(size: int) -> Iterator[Tile]:
 
 
 def tile_hash(data: bytes, level: int, index: int) -> bytes:
-    """Fold `2**level` hashes of a tile's bytes, from number `index << level` on, into one."""
+    """Fold `2**level` hashes of a tile's bytes, from number `index << level` on, into one.
+
+    Raises `Malformed` if the tile is narrower: a short one must not become a wrong hash.
+    """
     start = (index << level) * HASH_SIZE
+    if len(data) < start + (HASH_SIZE << level):
+        raise Malformed("tile", f"{len(data)} bytes, too short for hash {index} of height {level}")
     hashes = [data[at : at + HASH_SIZE] for at in range(start, start + (HASH_SIZE << level), HASH_SIZE)]
     while len(hashes) > 1:
         hashes = [hash_node(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
