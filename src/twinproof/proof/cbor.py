@@ -256,6 +256,8 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
     if first < 0xE0:
         if low < 24:
             argument, start = low, at + 1
+        elif low == 24 and (argument := data[at + 1]) > 23:
+            start = at + 2
         else:
             argument, start = _argument(data, at, low)
         major = first >> 5

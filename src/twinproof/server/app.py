@@ -36,7 +36,7 @@ from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import WritingNode
 from twinproof.proof import cbor, tiles
 from twinproof.proof.checkpoint import parse_decimal
-from twinproof.server.answers import CBOR, CBOR_SEQUENCE, COSE, problem, result
+from twinproof.server.answers import CBOR, CBOR_SEQUENCE, COSE, batch, problem
 from twinproof.server.limits import RateLimit
 from twinproof.twin.evidence import MEDIA_TYPE
 from twinproof.twin.statement import MAX_STATEMENT, check_iri
@@ -109,16 +109,10 @@ class Endpoints:
         if not raws:
             raise Malformed("batch", "holds no statement")
         outcomes = await self._submit(request, raws)
-        encoded = await run_in_threadpool(self._batch_answer, outcomes, with_receipts)
-        return Response(encoded, media_type=CBOR)
-
-    def _batch_answer(self, outcomes: list[Outcome], with_receipts: bool) -> bytes:
-        results = [result(outcome) for outcome in outcomes]
-        if with_receipts:
-            for answer, outcome in zip(results, outcomes, strict=True):
-                if isinstance(outcome, Accepted):
-                    answer["receipt"] = self.node.evidence.receipt(outcome.index)
-        return cbor.encode({"checkpoint": self.node.reader.head().checkpoint, "results": results})
+        receipt_of = self.node.evidence.receipt if with_receipts else None
+        checkpoint = self.node.reader.head().checkpoint
+        body = await run_in_threadpool(batch, checkpoint, outcomes, receipt_of)
+        return Response(body, media_type=CBOR)
 
     async def _submit(self, request: Request, raws: list[bytes]) -> list[Outcome]:
         self.rate.take(request.client.host if request.client else "", len(raws))
