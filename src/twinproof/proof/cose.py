@@ -106,14 +106,13 @@ def check_signature(sign1: Sign1, key: PublicKey, *, payload: bytes | None = Non
     (none is understood here), or if the payload is missing or given twice.
     """
     headers = sign1.headers
-    if headers.get(ALG) != key.algorithm:
+    if headers.get(ALG) != key.algorithm or type(headers[ALG]) is not int:
         raise Malformed("alg", f"the protected header says {headers.get(ALG)!r}, the key is for {key.algorithm}")
     if CRIT in headers:
         raise Malformed("crit", "marks headers critical that this verifier does not know")
-    if (sign1.payload is None) == (payload is None):
-        raise Malformed("payload", "must be either attached or given, not both or neither")
     content = sign1.payload if payload is None else payload
-    assert content is not None
+    if content is None or (sign1.payload is not None and payload is not None):
+        raise Malformed("payload", "must be either attached or given, not both or neither")
     key.check(sig_structure(sign1.protected, content, external_aad), sign1.signature)
 
 

@@ -7,7 +7,9 @@
          signature over the root ])
 
 The signature covers the root alone, and header 15 names the log as issuer and subject, so one
-signature serves all receipts of a tree size. RFC 9942's CDDL wants at least one path hash: no
+signature serves all receipts of a tree size. Size and index are not signed: another pair that
+leads from the entry to the same root is as good, so what a receipt proves is that the log holds the
+entry, and never where (`merkle.root_from_inclusion`). RFC 9942's CDDL wants at least one path hash: no
 receipt exists for the only leaf of a tree of one.
 """
 
@@ -44,7 +46,10 @@ class SignedRoot:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A parsed receipt; `kind` is `INCLUSION` (first, second = size, index) or `CONSISTENCY` (old, new)."""
+    """A parsed receipt; `kind` is `INCLUSION` (first, second = size, index) or `CONSISTENCY` (old, new).
+
+    The two numbers steer the check; no signature covers them.
+    """
 
     sign1: cose.Sign1
     kind: int
@@ -100,6 +105,8 @@ def parse_receipt(data: bytes) -> Receipt:
     sign1 = cose.parse_sign1(data, what="receipt")
     headers = sign1.headers
     cose.scitt_claims(headers)
+    if type(headers.get(cose.KID)) is not bytes:
+        raise Malformed("receipt kid", "missing from the protected header: it names the log's key")
     if headers.get(VDS) != RFC9162_SHA256 or type(headers[VDS]) is not int:
         raise Malformed("receipt vds", "header 395 must be protected and 1 (RFC9162_SHA256)")
     if sign1.payload is not None:
@@ -127,7 +134,7 @@ def parse_receipt(data: bytes) -> Receipt:
 
 
 def check_inclusion_receipt(receipt: Receipt, leaf: bytes, key: PublicKey) -> bytes:
-    """Prove the entry whose leaf hash is `leaf`; returns the root of `receipt.first` leaves.
+    """Prove that the log holds the entry whose leaf hash is `leaf`; returns the root that was signed.
 
     Raises `BadProof` if the path leads nowhere, `BadSignature` if the log did not sign where it leads.
     """
