@@ -14,10 +14,8 @@ from 0 without gaps; `prev` is the SHA-256 of the stream's previous statement, a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cose
@@ -36,15 +34,33 @@ MAX_TIME: Final = 1 << 53
 MAX_SEQ: Final = 1 << 63
 DIGEST_SIZE: Final = 32
 
-_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20\x7f<>\"{}|\\^`\s]+\Z")
+HIDDEN: Final = (
+    r"\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    r"\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff0-\uffff\U000e0000-\U0010ffff"
+)
+"""What no name may hold, as a class of regular expressions: controls, spaces but U+0020, invisible and
+bidirectional formatting, private use, noncharacters. Spelled out, because Unicode's own categories
+change from version to version, and two verifiers must agree."""
+
+_IRI_PART = rf"[^{HIDDEN} <>\"{{}}|\\^`%]*"
+_IRI = re.compile(rf"[A-Za-z][A-Za-z0-9+.\-]*:(?!\Z){_IRI_PART}(?:%[0-9A-Fa-f]{{2}}{_IRI_PART})*\Z")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+\-]{0,126}\Z")
-_HEADERS: Final = frozenset({cose.ALG, cose.CONTENT_TYPE, cose.KID, cose.CWT_CLAIMS, SEQ, PREV})
-_FIRST_HEADERS: Final = _HEADERS - {PREV}
-_CLAIMS: Final = frozenset({cose.ISS, cose.SUB, cose.IAT})
+_HEADERS: Final[dict[int | str, str]] = {
+    cose.ALG: "alg",
+    cose.CONTENT_TYPE: "content type",
+    cose.KID: "kid",
+    cose.CWT_CLAIMS: "CWT claims",
+    SEQ: "seq",
+    PREV: "prev",
+}
+_CLAIMS: Final[dict[int | str, str]] = {cose.ISS: "iss", cose.SUB: "sub", cose.IAT: "iat"}
 
 
 def check_iri(text: object, field: str) -> str:
-    """Return `text` if it is an IRI with a scheme (RFC 3987) of at most `MAX_IRI` characters."""
+    """Return `text` if it is an IRI with a scheme (RFC 3987) of at most `MAX_IRI` characters.
+
+    Nothing is normalised: two IRIs are the same if their characters are.
+    """
     if type(text) is not str:
         raise Malformed(field, "not text")
     if len(text) > MAX_IRI:
@@ -54,9 +70,14 @@ def check_iri(text: object, field: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A parsed statement. Nothing is verified until `check_statement`."""
+def shown(value: object) -> str:
+    """`value` for a message: untrusted values can be long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+class Statement(NamedTuple):
+    """A parsed statement, not verified until `check_statement`. A tuple, because intake makes thousands a second."""
 
     raw: bytes
     """The bytes that are logged."""
@@ -73,7 +94,7 @@ class Statement:
     seq: int
     prev: bytes | None
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the logged bytes: what the next statement's `prev` and a grant's `via` name."""
         return sha256(self.raw).digest()
@@ -116,15 +137,18 @@ def parse_statement(raw: bytes) -> Statement:
     if len(sign1.signature) != SIGNATURE_SIZE:
         raise Malformed("signature", f"has {len(sign1.signature)} bytes, not {SIGNATURE_SIZE}")
     headers = sign1.headers
-    seq = headers.get(SEQ)
+    _check_labels(headers, _HEADERS, "protected header")
+    seq = headers[SEQ]
     if type(seq) is not int or not 0 <= seq < MAX_SEQ:
         raise Malformed("seq", f"header {SEQ} must be a number from 0 to 2^63-1")
-    _check_labels(headers, _HEADERS if seq else _FIRST_HEADERS, "protected header")
     prev = headers.get(PREV)
+    if not seq and PREV in headers:
+        raise Malformed("prev", f"header {PREV} must be absent at seq 0")
     if seq and (type(prev) is not bytes or len(prev) != DIGEST_SIZE):
-        raise Malformed("prev", f"header {PREV} must be {DIGEST_SIZE} bytes")
-    if headers[cose.ALG] not in ALGORITHM_NAMES or type(headers[cose.ALG]) is not int:
-        raise Malformed("alg", f"{headers[cose.ALG]!r} is neither EdDSA (-8) nor ES256 (-7)")
+        raise Malformed("prev", f"header {PREV} must be {DIGEST_SIZE} bytes: the SHA-256 of the statement before")
+    algorithm = headers[cose.ALG]
+    if type(algorithm) is not int or algorithm not in ALGORITHM_NAMES:
+        raise Malformed("alg", f"{shown(algorithm)} is neither EdDSA (-8) nor ES256 (-7)")
     content_type = headers[cose.CONTENT_TYPE]
     if type(content_type) is not str or not _MEDIA_TYPE.match(content_type):
         raise Malformed("content type", "not a lower-case media type without parameters")
@@ -143,7 +167,7 @@ def parse_statement(raw: bytes) -> Statement:
         protected=sign1.protected,
         payload=sign1.payload,
         signature=sign1.signature,
-        algorithm=headers[cose.ALG],
+        algorithm=algorithm,
         content_type=content_type,
         kid=kid,
         issuer=check_iri(claims[cose.ISS], "iss"),
@@ -154,14 +178,14 @@ def parse_statement(raw: bytes) -> Statement:
     )
 
 
-def _check_labels(found: cose.Header, wanted: frozenset[int], field: str) -> None:
-    if found.keys() != wanted:
-        missing = ", ".join(str(label) for label in sorted(wanted - found.keys()))
-        extra = ", ".join(repr(label) for label in found if label not in wanted)
-        raise Malformed(
-            field,
-            "; ".join(filter(None, [missing and f"lacks {missing}", extra and f"has unknown or misplaced {extra}"])),
-        )
+def _check_labels(found: cose.Header, names: dict[int | str, str], field: str) -> None:
+    """All labels in `names` are there, but for `prev`, which `seq` decides on; and no other."""
+    for label, name in names.items():
+        if label not in found and name != "prev":
+            raise Malformed(name, f"missing from the {field} (label {label})")
+    for label in found:
+        if label not in names:
+            raise Malformed(field, f"has the unknown label {shown(label)}")
 
 
 def signing_input(statement: Statement) -> bytes:
@@ -170,7 +194,12 @@ def signing_input(statement: Statement) -> bytes:
 
 
 def check_statement(statement: Statement, key: PublicKey) -> None:
-    """Raise `BadSignature` unless `key`, the one that `kid` names, signed this statement."""
-    if key.thumbprint != statement.kid or key.algorithm != statement.algorithm:
+    """Raise `BadSignature` unless `key`, the one that `kid` names, signed this statement.
+
+    Raises `Malformed` if `kid` names another key or `alg` is not the key's.
+    """
+    if key.thumbprint != statement.kid:
         raise Malformed("kid", "names another key")
+    if key.algorithm != statement.algorithm:
+        raise Malformed("alg", f"{statement.algorithm} is not the algorithm of the key that kid names")
     key.check(signing_input(statement), statement.signature)
