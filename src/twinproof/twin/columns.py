@@ -15,6 +15,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite, isinf, isnan, nan
 from operator import gt
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -179,27 +180,36 @@ def _parse_columns(value: object, rows: int) -> tuple[Column, ...]:
     columns = []
     names: set[str] = set()
     for number, item in enumerate(value, 1):
-        field = f"column {number}"
         if type(item) is not list or len(item) != 3:
-            raise Malformed(field, "is not [name, unit, typed array]")
+            raise Malformed(f"column {number}", "is not [name, unit, typed array]")
         name, unit, samples = item
         if type(name) is not str:
-            raise Malformed(f"{field}, name", "is not text")
-        check_name(name, f"{field}, name")
+            raise Malformed(f"column {number}, name", "is not text")
+        if unit is not None and type(unit) is not str:
+            raise Malformed(f"column {number}, unit", "is neither text nor null")
+        try:
+            _check_title(name, unit)
+        except Malformed as refusal:
+            raise type(refusal)(f"column {number}, {refusal.field}", refusal.reason) from None
         if name in names:
-            raise Malformed(f"{field}, name", f"{name} is a column already")
+            raise Malformed(f"column {number}, name", f"{name} is a column already")
         names.add(name)
-        if unit is not None:
-            if type(unit) is not str:
-                raise Malformed(f"{field}, unit", "is neither text nor null")
-            check_ucum(unit, f"{field}, unit")
-        values = _parse_array(samples, f"column {name}")
+        field = f"column {name}"
+        values = _parse_array(samples, field)
         if len(values) != rows:
-            raise Malformed(f"column {name}", f"has {len(values)} samples; the pack has {rows} rows")
+            raise Malformed(field, f"has {len(values)} samples; the pack has {rows} rows")
         if values.format in _NAN_BITS:
-            _check_floats(values, f"column {name}")
+            _check_floats(values, field)
         columns.append(Column(name, unit, values))
     return tuple(columns)
+
+
+@lru_cache(maxsize=2048)
+def _check_title(name: str, unit: str | None) -> None:
+    """A device sends the same few titles again and again; refusals are not remembered."""
+    check_name(name, "name")
+    if unit is not None:
+        check_ucum(unit, "unit")
 
 
 def _parse_array(value: object, field: str) -> Values:

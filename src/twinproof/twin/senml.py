@@ -223,7 +223,8 @@ class _Resolver:
             raise _refusal(number, "ut", "is negative")
         if _S not in record:
             return self._sum
-        return _number((self._sum or 0) + _number(record[_S], number, _S), number, _S)
+        total = _number(record[_S], number, _S)
+        return _number(self._sum + total, number, _S) if self._sum else total
 
 
 def _refusal(number: int, field: str, reason: str) -> Malformed:
