@@ -18,7 +18,7 @@ from typing import Final
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
 from twinproof.twin.grants import fields, text
-from twinproof.twin.statement import DIGEST_SIZE, MAX_TIME, check_iri
+from twinproof.twin.statement import DIGEST_SIZE, MAX_TIME, check_iri, check_media_type
 
 ATTESTATION: Final = "application/vnd.twinproof.attestation+cbor"
 RESUME: Final = "application/vnd.twinproof.resume+cbor"
@@ -78,7 +78,7 @@ def parse_attestation(payload: bytes, issued_at: int = 0) -> Attestation:
         cbor.decode(payload, what="attestation"), "attestation", ("type",), ("text", "document", "valid_until")
     )
     until = value.get("valid_until")
-    if until is not None and (type(until) is not int or not 0 < until < MAX_TIME):
+    if "valid_until" in value and (type(until) is not int or not 0 < until < MAX_TIME):
         raise Malformed("attestation.valid_until", "not a whole number of POSIX seconds")
     return Attestation(
         type=check_iri(value["type"], "attestation.type"),
@@ -94,7 +94,7 @@ def _parse_document(value: cbor.Value) -> Document:
     if type(value["sha256"]) is not bytes or len(value["sha256"]) != DIGEST_SIZE:
         raise Malformed(f"{field}.sha256", f"not {DIGEST_SIZE} bytes")
     location = check_iri(value["location"], f"{field}.location") if "location" in value else None
-    return Document(value["sha256"], text(value["media_type"], f"{field}.media_type", 127), location)
+    return Document(value["sha256"], check_media_type(value["media_type"], f"{field}.media_type"), location)
 
 
 def format_resume(resume: Resume) -> bytes:

@@ -2,8 +2,10 @@
 
 Feed the authority statements in log order to `apply`; ask `check` about any statement in between.
 The genesis is the root: its key may do everything. A grant's terms lie inside the grant it is
-given `via`; an attempt to give more raises `Amplified`. A grant holds at an index if no revocation
-of it or of a grant above it stands at a lower index, so a revocation never rewrites the past.
+given `via`; an attempt to give more raises `Amplified`. A grant holds at an index if it stands at a
+lower one and no revocation of it or of a grant above it does, so nothing ever rewrites the past. A
+signer's name belongs to whoever granted to it first, and to those above: nobody else may introduce
+another key under it, but the signer itself.
 Normative page: spec/authority.md.
 """
 
@@ -33,7 +35,7 @@ from twinproof.twin.statement import Statement, check_statement
 
 AUTHORITY_KINDS: Final = frozenset({GENESIS, GRANT, REVOKE})
 MAX_DEPTH: Final = 8
-"""Grants above a grant, the genesis among them."""
+"""Grants in a chain, the genesis and the grant itself among them."""
 _MEMO_LIMIT: Final = 1 << 18
 
 
@@ -58,6 +60,10 @@ def _no_model(subject: str) -> str | None:
     return None
 
 
+def _who(statement: Statement) -> str:
+    return f"{statement.issuer} (key {statement.kid.hex()[:16]})"
+
+
 class Authority:
     """The fold's state. Mutable; one owner; `apply` changes it, everything else reads."""
 
@@ -67,7 +73,11 @@ class Authority:
         self.revoked: dict[bytes, int] = {}
         """Grant id -> log index of its first revocation."""
         self._by_key: dict[bytes, list[Grant]] = {}
+        self._name_owners: dict[str, frozenset[str]] = {}
+        """Issuer -> the issuers who may introduce further keys for it."""
+        self._last_index = -1
         self._memo: dict[tuple[bytes, str, str, Capability | None], Grant] = {}
+        """The first grant that fits, while no authority statement changes that."""
 
     def key(self, kid: bytes) -> PublicKey:
         """The public key with this thumbprint; raises `UnknownSigner` if no grant introduces it."""
@@ -80,8 +90,11 @@ class Authority:
         """Take in the authority statement at `index`; returns the grant that its signer relies on.
 
         The caller has checked the signature, but for a genesis, which is checked here. Raises
-        `NotAuthorised` (mostly `Amplified`, `Revoked`) or `Malformed`, and then changes nothing.
+        `NotAuthorised` (mostly `Amplified`, `Revoked`) or `Malformed`, and then changes nothing;
+        `ValueError` if `index` is not above the last one.
         """
+        if index <= self._last_index:
+            raise ValueError(f"authority statement {index} is fed after {self._last_index}")
         if statement.content_type == GENESIS:
             relied = self._apply_genesis(index, statement)
         else:
@@ -91,6 +104,7 @@ class Authority:
                 raise Malformed("sub", f"authority statements are about {log_subject(self.genesis.origin)}")
             take = self._apply_grant if statement.content_type == GRANT else self._apply_revocation
             relied = take(index, statement)
+        self._last_index = index
         self._memo.clear()
         return relied
 
@@ -99,29 +113,48 @@ class Authority:
     ) -> Grant:
         """The grant under which the signer may make `statement` at log index `index`.
 
-        `capability` None asks for any grant on the twin. Raises `UnknownSigner`, `Revoked`,
-        `OutsideValidity` or `OutOfScope`, in this order of preference.
+        `capability` None asks for any grant on the twin. Of several that hold, it is the first in the
+        log. Raises `UnknownSigner`, `OutOfScope`, `Revoked` or `OutsideValidity`: the first of these
+        that leaves no grant. Only what stands below `index` counts.
         """
         memo_key = (statement.kid, statement.issuer, statement.subject, capability)
-        known = self._memo.get(memo_key)
+        known = self._memo.get(memo_key) if index > self._last_index else None
         if known is not None and known.terms.window.holds(index, statement.issued_at):
             return known
-        found = self._search(index, statement, capability, model_of)
-        if found.terms.scope.kind != "model":
+        held, fitting = self._fitting(index, statement, capability, model_of)
+        active = [grant for grant in fitting if not self._is_revoked(grant, index)]
+        if not active:
+            raise Revoked(f"the grant of {_who(statement)} was revoked at index {self.revoked_at(fitting[-1])}")
+        for grant in active:
+            if grant.terms.window.holds(index, statement.issued_at):
+                break
+        else:
+            raise OutsideValidity(
+                f"{_who(statement)}: index {index}, time {statement.issued_at} lie outside the grant's "
+                f"{active[0].terms.window}"
+            )
+        # A model changes without a word from here, and behind a closed window a later grant may be the first.
+        if grant is active[0] and index > self._last_index and all(g.terms.scope.kind != "model" for g in held):
             if len(self._memo) >= _MEMO_LIMIT:
                 self._memo.clear()
-            self._memo[memo_key] = found
-        return found
+            self._memo[memo_key] = grant
+        return grant
 
     def revoked_at(self, grant: Grant) -> int | None:
         """The lowest index at which `grant` or a grant above it was revoked."""
         return min((self.revoked[id_] for id_ in grant.chain if id_ in self.revoked), default=None)
 
-    def _search(self, index: int, statement: Statement, capability: Capability | None, model_of: ModelOf) -> Grant:
-        who = f"{statement.issuer} (key {statement.kid.hex()[:16]})"
-        held = [grant for grant in self._by_key.get(statement.kid, ()) if grant.terms.issuer == statement.issuer]
+    def _fitting(
+        self, index: int, statement: Statement, capability: Capability | None, model_of: ModelOf
+    ) -> tuple[list[Grant], list[Grant]]:
+        """The signer's grants below `index`, and those of them with this capability and twin."""
+        held = [
+            grant
+            for grant in self._by_key.get(statement.kid, ())
+            if grant.terms.issuer == statement.issuer and grant.index < index
+        ]
         if not held:
-            raise UnknownSigner(f"no grant in the log introduces {who}")
+            raise UnknownSigner(f"no grant in the log introduces {_who(statement)}")
         model: str | None = None
         if any(grant.terms.scope.kind == "model" for grant in held):
             model = model_of(statement.subject)
@@ -133,16 +166,8 @@ class Authority:
         ]
         if not fitting:
             what = "say anything" if capability is None else f"{capability}"
-            raise OutOfScope(f"{who} holds no grant to {what} about {statement.subject}")
-        active = [grant for grant in fitting if not self._is_revoked(grant, index)]
-        if not active:
-            raise Revoked(f"the grant of {who} was revoked at index {self.revoked_at(fitting[-1])}")
-        for grant in active:
-            if grant.terms.window.holds(index, statement.issued_at):
-                return grant
-        raise OutsideValidity(
-            f"{who}: index {index}, time {statement.issued_at} lie outside the grant's {active[0].terms.window}"
-        )
+            raise OutOfScope(f"{_who(statement)} holds no grant to {what} about {statement.subject}")
+        return held, fitting
 
     def _is_revoked(self, grant: Grant, index: int) -> bool:
         at = self.revoked_at(grant)
@@ -150,6 +175,8 @@ class Authority:
 
     def _add(self, grant: Grant) -> Grant:
         self.grants[grant.id] = grant
+        if grant.terms.issuer not in self._name_owners:
+            self._name_owners[grant.terms.issuer] = frozenset(self.grants[id_].terms.issuer for id_ in grant.chain)
         self._by_key.setdefault(grant.terms.key.thumbprint, []).append(grant)
         return grant
 
@@ -189,6 +216,7 @@ class Authority:
             raise Amplified(f"scope: {terms.scope} is not inside the granter's {parent.terms.scope}")
         if not parent.terms.window.covers(terms.window):
             raise Amplified(f"validity: {terms.window} is not inside the granter's {parent.terms.window}")
+        self._require_name(parent, terms)
         if len(parent.chain) >= MAX_DEPTH:
             raise NotAuthorised(f"via: more than {MAX_DEPTH} grants deep")
         self._add(Grant(statement.digest, index, terms, (statement.digest, *parent.chain)))
@@ -210,6 +238,17 @@ class Authority:
                 self.revoked.setdefault(grant.id, index)
                 return above
         raise NotAuthorised(f"{statement.issuer} holds neither this grant nor one above it that still holds")
+
+    def _require_name(self, parent: Grant, terms: GrantTerms) -> None:
+        """Otherwise an administrator could speak in the name of a signer that others introduced."""
+        owners = self._name_owners.get(terms.issuer)
+        if owners is None or parent.terms.issuer in owners:
+            return
+        if all(grant.terms.issuer != terms.issuer for grant in self._by_key.get(terms.key.thumbprint, ())):
+            raise Amplified(
+                f"to: {terms.issuer} has another key; one more must come from who introduced it, or from above "
+                f"({', '.join(sorted(owners))})"
+            )
 
     def _require_holder(self, grant: Grant, statement: Statement, field: str) -> None:
         if grant.terms.key.thumbprint != statement.kid or grant.terms.issuer != statement.issuer:

@@ -23,7 +23,7 @@ from twinproof.proof import cbor
 from twinproof.proof.merkle import HASH_SIZE, MAX_SIZE
 from twinproof.proof.note import MAX_NOTE
 from twinproof.twin.grants import fields, text
-from twinproof.twin.statement import DIGEST_SIZE, MAX_SEQ, MAX_STATEMENT, check_iri
+from twinproof.twin.statement import DIGEST_SIZE, MAX_SEQ, MAX_STATEMENT, check_iri, shown
 
 FORMAT: Final = "twinproof-bundle/1"
 MEDIA_TYPE: Final = "application/vnd.twinproof.bundle+cbor"
@@ -107,7 +107,7 @@ def parse_bundle(data: bytes) -> Bundle:
     keys = ("format", "subject", "head", "marks", "entries", "nodes", "manifest")
     value = cbor.decode(data, what="bundle")
     if type(value) is dict and value.get("format") != FORMAT:
-        raise Malformed("bundle.format", f"{value.get('format')!r} is not {FORMAT}")
+        raise Malformed("bundle.format", f"{shown(value.get('format'))} is not {FORMAT}")
     value = fields(value, "bundle", keys)
     return Bundle(
         subject=check_iri(value["subject"], "bundle.subject"),

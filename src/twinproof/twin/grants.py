@@ -10,7 +10,8 @@ All three are statements about the log itself (`log_subject`), in CBOR maps with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +20,7 @@ from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cbor
 from twinproof.proof.keys import PublicKey
 from twinproof.proof.note import VerifierKey, parse_verifier_key
-from twinproof.twin.statement import DIGEST_SIZE, MAX_IRI, MAX_TIME, check_iri
+from twinproof.twin.statement import DIGEST_SIZE, MAX_IRI, MAX_TIME, check_iri, shown
 
 GENESIS: Final = "application/vnd.twinproof.genesis+cbor"
 GRANT: Final = "application/vnd.twinproof.grant+cbor"
@@ -50,6 +51,7 @@ class Capability(StrEnum):
 
 
 EVERYTHING: Final = frozenset(Capability)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def log_subject(origin: str) -> str:
@@ -142,25 +144,29 @@ class Revocation:
 
 
 def fields(
-    value: cbor.Value, field: str, required: Iterable[str], optional: Iterable[str] = ()
+    value: cbor.Value, field: str, required: Collection[str], optional: Collection[str] = ()
 ) -> dict[str, cbor.Value]:
     """Return `value` if it is a map with the required keys and none but the optional ones beside."""
     if type(value) is not dict:
         raise Malformed(field, "not a map")
-    needed = frozenset(required)
-    for key in needed - value.keys():
-        raise Malformed(f"{field}.{key}", "missing")
-    for key in value.keys() - needed - frozenset(optional):
-        raise Malformed(f"{field}.{key}", "unknown key")
+    for key in required:
+        if key not in value:
+            raise Malformed(f"{field}.{key}", "missing")
+    known = frozenset(required) | frozenset(optional)
+    for key in value:
+        if key not in known:
+            raise Malformed(field, f"has the unknown key {shown(key)}")
     return value
 
 
 def text(value: cbor.Value, field: str, limit: int) -> str:
-    """Return `value` if it is text of 1..`limit` characters."""
+    """Return `value` if it is text of 1..`limit` characters without controls other than tab and line feed."""
     if type(value) is not str or not value:
         raise Malformed(field, "not text, or empty")
     if len(value) > limit:
         raise TooLarge(field, f"longer than {limit} characters")
+    if _CONTROL.search(value):
+        raise Malformed(field, "holds a control character")
     return value
 
 
@@ -190,6 +196,8 @@ def parse_genesis(payload: bytes, issued_at: int = 0) -> Genesis:
     if type(log) is not list or not 1 <= len(log) <= 16 or any(type(key) is not str for key in log):
         raise Malformed("genesis.log", "not an array of 1..16 verifier keys")
     log_keys = tuple(parse_verifier_key(key) for key in log)
+    if any(key.name != origin for key in log_keys):
+        raise Malformed("genesis.log", f"a key's name is not the origin {origin}")
     return Genesis(origin, log_keys, PublicKey.from_cose_key(value["operator"], "genesis.operator"))
 
 
@@ -234,7 +242,7 @@ def _parse_can(value: cbor.Value) -> frozenset[Capability]:
     known = frozenset(Capability)
     for item in value:
         if item not in known:
-            raise Malformed("grant.can", f"{item!r} is none of {', '.join(Capability)}")
+            raise Malformed("grant.can", f"{shown(item)} is none of {', '.join(Capability)}")
     return frozenset(Capability(item) for item in value)
 
 
@@ -246,10 +254,14 @@ def _parse_scope(value: cbor.Value) -> Scope:
         return Scope(str(kind), check_iri(name, f"grant.scope.{kind}"))
     if kind != "prefix":
         raise Malformed("grant.scope", "must hold one of twin, prefix, model")
-    if type(name) is not str or len(name) > MAX_IRI:
-        raise Malformed("grant.scope.prefix", f"not text of at most {MAX_IRI} characters")
-    if name and not name.endswith(("/", ":", "#")):
-        raise Malformed("grant.scope.prefix", "must end in '/', ':' or '#' (else …/1 would cover …/10), or be empty")
+    if type(name) is not str:
+        raise Malformed("grant.scope.prefix", "not text")
+    if name:
+        check_iri(f"{name}x", "grant.scope.prefix")
+        if not name.endswith(("/", ":", "#")):
+            raise Malformed(
+                "grant.scope.prefix", "must end in '/', ':' or '#' (else …/1 would cover …/10), or be empty"
+            )
     return Scope("prefix", name)
 
 

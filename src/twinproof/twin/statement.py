@@ -70,6 +70,13 @@ def check_iri(text: object, field: str) -> str:
     return text
 
 
+def check_media_type(text: object, field: str) -> str:
+    """Return `text` if it is a media type (RFC 6838 §4.2) in lower case and without parameters."""
+    if type(text) is not str or not _MEDIA_TYPE.match(text):
+        raise Malformed(field, "not a lower-case media type without parameters")
+    return text
+
+
 def shown(value: object) -> str:
     """`value` for a message: untrusted values can be long."""
     text = repr(value)
@@ -149,9 +156,7 @@ def parse_statement(raw: bytes) -> Statement:
     algorithm = headers[cose.ALG]
     if type(algorithm) is not int or algorithm not in ALGORITHM_NAMES:
         raise Malformed("alg", f"{shown(algorithm)} is neither EdDSA (-8) nor ES256 (-7)")
-    content_type = headers[cose.CONTENT_TYPE]
-    if type(content_type) is not str or not _MEDIA_TYPE.match(content_type):
-        raise Malformed("content type", "not a lower-case media type without parameters")
+    content_type = check_media_type(headers[cose.CONTENT_TYPE], "content type")
     kid = headers[cose.KID]
     if type(kid) is not bytes or len(kid) != DIGEST_SIZE:
         raise Malformed("kid", "not a SHA-256 key thumbprint (RFC 9679)")
