@@ -257,6 +257,8 @@ def test_other_private_keys_are_refused() -> None:
         (armour(der[:at] + bytes(32) + der[at + 32 :]), "not an unencrypted"),
         (armour(der[:at] + b"\xff" * 32 + der[at + 32 :]), "not an unencrypted"),
         (armour(der[:at] + b"\x05" * 32 + der[at + 32 :]), "not an unencrypted"),
+        # X448 with a seed of 32 bytes: found by fuzzing
+        (armour(bytes.fromhex("302e020100300506032b656f04220420") + b"\x01" * 32), "refused by OpenSSL"),
         (armour(b""), "not an unencrypted"),
         (b"", "not an unencrypted"),
         (b"\xff\x00", "not an unencrypted"),

@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Final
 
+from cryptography.exceptions import InternalError as CryptographyError
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
@@ -186,6 +187,8 @@ class PrivateKey:
             key = serialization.load_pem_private_key(data, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
             raise Malformed("private key", f"not an unencrypted PKCS #8 PEM file ({problem})") from None
+        except CryptographyError:  # OpenSSL's own refusals that the binding does not expect: an X448 key of 32 bytes
+            raise Malformed("private key", "not an unencrypted PKCS #8 PEM file (refused by OpenSSL)") from None
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return cls(EDDSA, key.private_bytes_raw())
         if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
