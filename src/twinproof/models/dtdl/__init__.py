@@ -9,6 +9,8 @@ Needs nothing but the standard library and `twinproof.errors`.
 
 from __future__ import annotations
 
+from twinproof.models.dtdl.compiled import CompiledInterface
+from twinproof.models.dtdl.compiled import compile_interface as compile
 from twinproof.models.dtdl.elements import Element, Model
 from twinproof.models.dtdl.errors import Finding, InvalidValue, ParsingError
 from twinproof.models.dtdl.options import Options
@@ -16,4 +18,16 @@ from twinproof.models.dtdl.parsing import parse
 from twinproof.models.dtdl.resolve import Resolver
 from twinproof.models.dtdl.rules import RULES
 
-__all__ = ["RULES", "Element", "Finding", "InvalidValue", "Model", "Options", "ParsingError", "Resolver", "parse"]
+__all__ = [
+    "RULES",
+    "CompiledInterface",
+    "Element",
+    "Finding",
+    "InvalidValue",
+    "Model",
+    "Options",
+    "ParsingError",
+    "Resolver",
+    "compile",
+    "parse",
+]

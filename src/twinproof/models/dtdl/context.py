@@ -13,7 +13,7 @@ from twinproof.errors import InternalError
 from twinproof.models.dtdl import dtmi
 from twinproof.models.dtdl.facts import build
 from twinproof.models.dtdl.facts.core import LIMITS
-from twinproof.models.dtdl.facts.rows import AdjunctFact, Language
+from twinproof.models.dtdl.facts.rows import AdjunctFact, Language, Vocabulary
 from twinproof.models.dtdl.report import Report, shown
 
 _LANGUAGE = "dtmi:dtdl:context"
@@ -27,8 +27,8 @@ class Context:
 
     language: Language | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
-    extensions: Mapping[str, str] = field(default_factory=dict)
-    """De-versioned value -> context specifier of a defined extension, in order of appearance."""
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
+    """De-versioned value -> the terms of the language or of a defined extension, the innermost and latest last."""
     undefined: frozenset[str] = frozenset()
     """De-versioned values of contexts that no extension here defines."""
     _terms: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -41,26 +41,29 @@ class Context:
         return self.language
 
     def meanings(self, term: str) -> tuple[str, ...]:
-        """DTMIs that a term stands for, the innermost context's first; none when it is undefined.
+        """DTMIs that a term stands for, those of the innermost and latest context first; none when it is undefined.
 
         The quantitative types of version 4 give `byte` a second meaning; which one counts, the member decides.
         """
         found = self._terms.get(term)
         if found is None:
-            words = [build.VOCABULARIES[name] for name in reversed(list(self.extensions.values()))]
-            if self.language:
-                words.append(self.language.vocabulary)
-            found = tuple(vocabulary.terms[term] for vocabulary in words if term in vocabulary.terms)
+            latest_first = reversed(list(self.vocabularies.values()))
+            found = tuple(vocabulary.terms[term] for vocabulary in latest_first if term in vocabulary.terms)
             self._terms[term] = found
         return found
 
     def adjunct(self, identifier: str) -> AdjunctFact | None:
         """The adjunct type with this DTMI, when its extension is active."""
-        for name in self.extensions.values():
-            fact = build.VOCABULARIES[name].adjuncts.get(identifier)
+        for vocabulary in self.vocabularies.values():
+            fact = vocabulary.adjuncts.get(identifier)
             if fact:
                 return fact
-        return self.language.vocabulary.adjuncts.get(identifier) if self.language else None
+        return None
+
+    def _with(self, key: str, vocabulary: Vocabulary | None) -> Mapping[str, Vocabulary]:
+        """The vocabularies with one more, in place of an earlier one of the same key."""
+        others = {other: words for other, words in self.vocabularies.items() if other != key}
+        return others | {key: vocabulary} if vocabulary else others
 
     def category(self, text: str) -> str:
         """Which kind of string a co-type or member name is, when it is none that the language knows there."""
@@ -131,8 +134,9 @@ class Contexts:
             rule = "context-version" if dtmi.is_context(whole) else "context-dtmi"
             self._report.add(place, path, rule, f"no language version has context {shown(name)}")
             return context
+        context = replace(context, language=language, vocabularies=context._with(_LANGUAGE, language.vocabulary))
         if not mark:
-            return replace(context, language=language, limits=LIMITS[f"core;{number}"])
+            return replace(context, limits=LIMITS[f"core;{number}"])
         if language.version < 4 or fragment not in ("limitless", "limits"):
             self._report.add(place, path, "context-dtmi", f"context {shown(name)} does not exist")
         elif fragment == "limits" and leader != f"{whole}#limitless":
@@ -141,8 +145,8 @@ class Contexts:
             extension = build.EXTENSIONS.get(follower)
             if follower not in (whole, f"{whole}#limits") and not (extension and extension.limits):
                 self._report.add(place, path, "context-limits", f"{name} is followed by {shown(follower)}")
-            return replace(context, language=language)
-        return replace(context, language=language, limits=LIMITS[f"core;{number}"])
+            return context
+        return replace(context, limits=LIMITS[f"core;{number}"])
 
     def _add(self, context: Context, name: str, leader: str, later: list[str], place: str, path: str) -> Context:
         """A specifier of an extension."""
@@ -151,12 +155,12 @@ class Contexts:
             self._report.add(place, path, "context-order", f"{shown(name)} stands before {spoken[0]}")
         extension = build.EXTENSIONS.get(name)
         key = dtmi.deversioned(name)
-        others = {k: v for k, v in context.extensions.items() if k != key}
         if extension is None:
-            return replace(context, extensions=others, undefined=context.undefined | {key})
+            return replace(context, vocabularies=context._with(key, None), undefined=context.undefined | {key})
         if extension.limits:
             version = extension.versions[0]
             if leader != f"{_LANGUAGE};{version}#limitless":
                 self._report.add(place, path, "context-limits", f"{name} does not follow the #limitless context")
             return replace(context, limits=LIMITS[extension.limits])
-        return replace(context, extensions=others | {key: name}, undefined=context.undefined - {key})
+        words = context._with(key, build.VOCABULARIES[name])
+        return replace(context, vocabularies=words, undefined=context.undefined - {key})

@@ -59,13 +59,14 @@ class Reader:
         self.everything: list[Element] = []
         self.references: list[Reference] = []
         self.objects: dict[int, Element] = {}
-        """Elements by the identity of the JSON objects that they were read from."""
+        """Elements of the latest document, by the identity of the JSON objects that they were read from."""
         self._contexts = Contexts(report, options.allow_undefined_extensions)
 
     def document(self, value: object, name: str) -> None:
         """Reads one document; `name` stands before its paths."""
         roots = value if isinstance(value, list) else [value]
         tasks: list[_Task] = []
+        self.objects.clear()
         for number, root in enumerate(roots):
             path = f"{name}[{number}]" if isinstance(value, list) else name
             if isinstance(root, dict):
@@ -152,10 +153,11 @@ class Reader:
 
     def _cotype(self, name: str, types: _Types, context: Context, place: str, path: str) -> bool:
         """Notes one string of `@type` that is not a class of the language; False when it is not accepted."""
-        for identifier in (name,) if ":" in name else context.meanings(name):
-            adjunct = context.adjunct(identifier)
-            if adjunct is None:
-                continue
+        identifiers = (name,) if ":" in name else context.meanings(name)
+        known = [fact for fact in map(context.adjunct, identifiers) if fact is not None]
+        if known:
+            version = context.spoken.version
+            adjunct = next((fact for fact in known if version in fact.versions), known[0])
             if adjunct.row.abstract:
                 self.report.add(place, path, "cotype-abstract", f"co-type {name} is abstract")
                 return False
@@ -196,7 +198,7 @@ class Reader:
             )
             return None
         reserved = build.LANGUAGES[kind.version].reserved
-        if any(key.startswith("dtmi:iotcentral:") for key in context.extensions):
+        if any(key.startswith("dtmi:iotcentral:") for key in context.vocabularies):
             reserved += ("dtmi:iotcentral:",)
         if given.startswith(reserved):
             self.report.add(place, path, "id-reserved", f"@id {shown(given)} has a reserved prefix")

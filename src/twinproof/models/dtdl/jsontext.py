@@ -8,6 +8,8 @@ import re
 from typing import Any, NoReturn
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_MOST_BITS = 4096
+"""Of an integer in an already parsed value; a text's are bounded by the interpreter."""
 
 
 class BadJson(ValueError):
@@ -63,12 +65,20 @@ def read(data: str | bytes, max_bytes: int, max_depth: int) -> Any:
         raise BadJson(str(error)[:200] or "nested too deep") from None
 
 
-def check_value(value: object, max_depth: int) -> None:
-    """Checks that an already parsed value is JSON. Raises: BadJson."""
+def check_value(value: object, max_values: int, max_depth: int) -> int:
+    """Checks that an already parsed value is JSON; answers of how many values it consists. Raises: BadJson."""
     waiting: list[tuple[object, int]] = [(value, 1)]
+    count = 0
     while waiting:
         item, depth = waiting.pop()
-        if item is None or isinstance(item, (str, bool, int)):
+        count += 1
+        if count > max_values:
+            raise BadJson(f"the document is larger than {max_values} values")
+        if item is None or isinstance(item, (str, bool)):
+            continue
+        if isinstance(item, int):
+            if item.bit_length() > _MOST_BITS:
+                raise BadJson("a number has too many digits")
             continue
         if isinstance(item, float):
             if not math.isfinite(item):
@@ -83,6 +93,7 @@ def check_value(value: object, max_depth: int) -> None:
             waiting += [(member, depth + 1) for member in item.values()]
         else:
             waiting += [(member, depth + 1) for member in item]
+    return count
 
 
 def object_sizes(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from twinproof.models.dtdl.elements import Element
 from twinproof.models.dtdl.facts import build, core
@@ -11,7 +12,7 @@ from twinproof.models.dtdl.report import Report
 Edge = tuple[str, Element]
 
 
-def _schema_recursion(member: str, child: Element) -> bool:
+def _may_recur(member: str, child: Element) -> bool:
     """Whether a path may lead back through this edge."""
     return (
         member in core.RECURSIVE_THROUGH
@@ -21,7 +22,7 @@ def _schema_recursion(member: str, child: Element) -> bool:
 
 
 def check_cycles(report: Report, elements: Iterable[Element]) -> bool:
-    """No element may have a path to itself. True when there is no circle."""
+    """No element may have a path to itself, but through schemas that may be recursive. True when there is no circle."""
     done: dict[int, bool] = {}  # False while the element is on the current path
     fine = True
     for root in elements:
@@ -38,24 +39,15 @@ def check_cycles(report: Report, elements: Iterable[Element]) -> bool:
                 continue
             member, child = edge
             state = done.get(id(child))
-            if state is None and child.standard is None:
+            if child.standard is not None or _may_recur(member, child):
+                continue
+            if state is None:
                 done[id(child)] = False
                 path.append((child, child.children()))
-            elif state is False and not _schema_recursion(member, child) and not _crosses(path, child):
+            elif state is False:
                 fine = False
                 report.add(element, f"{element.path}.{member}", "cycle", f"{member} leads back to {child.id}")
     return fine
-
-
-def _crosses(path: list[tuple[Element, Iterator[Edge]]], child: Element) -> bool:
-    """Whether the circle that closes at `child` passes through a schema that may be recursive."""
-    start = next(number for number, (element, _) in enumerate(path) if element is child)
-    return any(
-        _schema_recursion(member, inner)
-        for (outer, _), (inner, _) in zip(path[start:], path[start + 1 :], strict=False)
-        for member, met in outer.children()
-        if met is inner
-    )
 
 
 def _longest_paths(
@@ -148,43 +140,70 @@ def _count(root: Element, row: core.Count, most: int) -> int:
     return count
 
 
+class _Heir(Mapping[str, Element]):
+    """Contents of an Interface that extends one other: its own beside the inherited ones, which are not copied."""
+
+    def __init__(self, own: Mapping[str, Element], base: Mapping[str, Element]) -> None:
+        self._own = own
+        self._base = base
+
+    def __getitem__(self, name: str) -> Element:
+        return self._own[name] if name in self._own else self._base[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._base
+        yield from self._own
+
+    def __len__(self) -> int:
+        return len(self._base) + len(self._own)
+
+
+_COPY = 10
+"""Steps that copying one inherited content counts for: it costs memory too."""
+
+
 def inherit(report: Report, interfaces: Iterable[Element], max_work: int) -> dict[str, Mapping[str, Element]]:
     """Interface -> contents by name, inherited ones included; names that clash are findings. There is no circle."""
-    done: dict[int, dict[str, Element]] = {}
+    done: dict[int, Mapping[str, Element]] = {}
     spent = 0
     for root in interfaces:
         waiting = [root]
         while waiting:
             interface = waiting[-1]
             bases = interface.all("extends")
-            open_ = [base for base in bases if id(base) not in done and id(base) != id(interface)]
+            open_ = [base for base in bases if id(base) not in done]
             if open_:
                 waiting += open_
                 continue
             waiting.pop()
             if id(interface) in done:
                 continue
-            own = interface.all("contents")
-            if len(bases) == 1 and not own:
-                done[id(interface)] = done[id(bases[0])]
-                continue
             merged: dict[str, Element] = {}
-            for source in [*(done[id(base)].values() for base in bases if id(base) in done), own]:
-                spent += len(source)
-                if spent > max_work:
-                    report.add(interface, interface.path, "work", "the Interfaces inherit too much from each other")
-                    report.check()
-                _merge(report, interface, merged, source)
-            done[id(interface)] = merged
-    return {interface.id: done[id(interface)] for interface in interfaces}
+            if len(bases) > 1:
+                for base in bases:
+                    spent += _COPY * len(done[id(base)])
+                    if spent > max_work:
+                        report.add(interface, interface.path, "work", "the Interfaces inherit too much from each other")
+                        report.check()
+                    _merge(report, interface, merged, {}, done[id(base)].values())
+            inherited = done[id(bases[0])] if len(bases) == 1 else merged
+            own: dict[str, Element] = {}
+            _merge(report, interface, own, inherited, interface.all("contents"))
+            done[id(interface)] = _Heir(own, inherited) if own and inherited else own or inherited
+    return {interface.id: MappingProxyType(done[id(interface)]) for interface in interfaces}
 
 
-def _merge(report: Report, interface: Element, merged: dict[str, Element], source: Iterable[Element]) -> None:
+def _merge(
+    report: Report,
+    interface: Element,
+    merged: dict[str, Element],
+    inherited: Mapping[str, Element],
+    source: Iterable[Element],
+) -> None:
+    """Adds contents to `merged`; a name that is there already, or is inherited, must be that of the same content."""
     for child in source:
-        name = child.name
-        if name is None:
-            continue
-        other = merged.setdefault(name, child)
+        name = str(child.name)
+        other = inherited.get(name) or merged.setdefault(name, child)
         if other is not child:
             owner = "its own contents" if child.parent is interface else child.partition().id
             cause = f"{name} is the name of two contents, from {other.partition().id} and {owner}"

@@ -9,9 +9,12 @@ from typing import Any
 from twinproof.models.dtdl import constraints, jsontext, limits
 from twinproof.models.dtdl.elements import Element, Model
 from twinproof.models.dtdl.engine import Reader
+from twinproof.models.dtdl.facts.core import LIMITS
 from twinproof.models.dtdl.options import Options
 from twinproof.models.dtdl.report import Report
 from twinproof.models.dtdl.resolve import Resolver, resolve
+
+_SMALLEST_LIMIT = min(limits_["interface_bytes"] or 1 << 62 for limits_ in LIMITS.values())
 
 
 class _Documents:
@@ -24,16 +27,16 @@ class _Documents:
         self._room = options.max_bytes
         self._count = 0
 
-    def read(self, documents: Iterable[Any]) -> None:
-        for document in documents:
+    def read(self, documents: object) -> None:
+        for document in _listed(documents):
             name = str(self._count)
             self._count += 1
             try:
                 if isinstance(document, (str, bytes)):
+                    value = jsontext.read(document, self._room, self._options.max_depth)
                     self._room -= len(document)
-                    value = jsontext.read(document, len(document) + self._room, self._options.max_depth)
                 else:
-                    jsontext.check_value(document, self._options.max_depth)
+                    self._room -= jsontext.check_value(document, self._room, self._options.max_depth)
                     value = document
             except jsontext.BadJson as error:
                 rule = "json-size" if "larger" in str(error) else "json"
@@ -43,17 +46,15 @@ class _Documents:
             self._measure(document, value)
 
     def _measure(self, document: object, value: object) -> None:
-        """Checks the size of Interfaces, where the document is large enough to break the limit."""
-        least = min(limit for limit in (1 << 20,))
-        if isinstance(document, (str, bytes)):
-            if len(document) * (1 if isinstance(document, bytes) else 4) <= least:
-                return
-            text = document.decode("utf-8") if isinstance(document, bytes) else document
+        """Checks the size of Interfaces, where the document is large enough to break a limit."""
+        if isinstance(document, bytes):
+            text = document.decode("utf-8") if len(document) > _SMALLEST_LIMIT else ""
         else:
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-            if len(text) * 4 <= least:
-                return
-        check_sizes(self._report, self._reader, text, value)
+            text = (
+                document if isinstance(document, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            )
+        if len(text) * 4 > _SMALLEST_LIMIT:
+            check_sizes(self._report, self._reader, text, value)
 
 
 def check_sizes(report: Report, reader: Reader, text: str, value: object) -> None:
@@ -100,7 +101,7 @@ def parse(
     report = Report(chosen.max_findings)
     reader = Reader(report, chosen)
     source = _Documents(reader, report, chosen)
-    source.read(_listed(documents))
+    source.read(documents)
     resolve(reader, report, resolver, source.read)
     report.check()
     elements = reader.everything

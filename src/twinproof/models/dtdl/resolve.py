@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from twinproof.models.dtdl.elements import Element
 from twinproof.models.dtdl.engine import Reader, Reference, check_class
 from twinproof.models.dtdl.facts import build
 from twinproof.models.dtdl.report import Report
 
-Resolver: TypeAlias = Callable[[Sequence[str]], Iterable[Any]]
-"""Gets undefined DTMIs, returns JSON documents that define them (texts or parsed values), or nothing."""
+Resolver: TypeAlias = Callable[[Sequence[str]], object]
+"""Gets undefined DTMIs, returns documents that define them, in any form that `parse` takes; an empty list for none."""
 
 
-def resolve(reader: Reader, report: Report, resolver: Resolver | None, read: Callable[[Iterable[Any]], None]) -> None:
+def resolve(reader: Reader, report: Report, resolver: Resolver | None, read: Callable[[object], None]) -> None:
     """Puts elements in place of references. `read` takes the documents that the resolver returns."""
     asked: set[str] = set()
     while True:
@@ -23,8 +23,7 @@ def resolve(reader: Reader, report: Report, resolver: Resolver | None, read: Cal
         if not wanted or resolver is None:
             break
         asked |= missing
-        documents = resolver(tuple(wanted))
-        read(documents)
+        read(resolver(tuple(wanted)))
     reported: dict[str, None] = {}
     for reference in reader.references:
         target = reader.elements.get(reference.dtmi)

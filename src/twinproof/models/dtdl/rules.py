@@ -77,6 +77,5 @@ RULES: Mapping[str, str] = {
     "array-in-property": "use a Map, or a later version of the language",
     "interface-size": "divide the Interface",
     "work": "simplify the inheritance",
-    "resolver": "return JSON documents that define what was asked for",
 }
 """Rule -> what usually mends it."""

@@ -148,7 +148,8 @@ def _adjunct(
     for name in row.on:
         kinds |= concrete(name, versions)
     return AdjunctFact(
-        row.name, dtmi, row, extension, kinds, MappingProxyType({fact.dtmi: fact for fact in facts}), needs, group,
+        row.name, dtmi, row, extension, versions, kinds, MappingProxyType({fact.dtmi: fact for fact in facts}), needs,
+        group,
         frozenset(terms[term] for term in row.schema_terms),
         frozenset(below.name for name in row.schema for below in _BELOW[name]),
     )  # fmt: skip

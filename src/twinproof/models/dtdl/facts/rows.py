@@ -186,6 +186,8 @@ class AdjunctFact:
     dtmi: str
     row: Adjunct
     extension: str
+    versions: tuple[int, ...]
+    """Language versions whose elements it may co-type."""
     on: frozenset[tuple[str, int]]
     properties: Mapping[str, PropertyFact]
     """By DTMI."""
