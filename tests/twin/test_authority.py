@@ -304,6 +304,9 @@ def test_via_must_be_held_by_who_grants() -> None:
     log, via = delegated()
     log.grant(STRANGER, {R}, FLEET, by=Signer(GATEWAY.issuer, OPERATOR.key), via=via)
     assert "held by" in str(refusal_of(log))
+    log, via = delegated()
+    log.grant(STRANGER, {R}, FLEET, by=Signer(STRANGER.issuer, GATEWAY.key), via=via)
+    assert "held by" in str(refusal_of(log))
 
 
 def test_via_must_be_in_the_log_before() -> None:

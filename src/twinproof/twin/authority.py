@@ -233,8 +233,8 @@ class Authority:
             above = self.grants[id_]
             held = above.terms.key.thumbprint == statement.kid and above.terms.issuer == statement.issuer
             holds = above.terms.window.holds(index, statement.issued_at) and not self._is_revoked(above, index)
-            # Whoever holds the grant may give it up; above it, only who may still administer may take it.
-            if held and holds and (id_ == grant.id or Capability.ADMINISTER in above.terms.can):
+            # Whoever holds the grant may give it up, and every grant above one has `administer`.
+            if held and holds:
                 self.revoked.setdefault(grant.id, index)
                 return above
         raise NotAuthorised(f"{statement.issuer} holds neither this grant nor one above it that still holds")
