@@ -3,12 +3,13 @@
     {? "model": IRI, ? "lifecycle": stage, ? "set": {name: value, …}, ? "unset": [name, …],
      ? "relate": [[name, target IRI], …], ? "unrelate": [[name, target IRI], …]}
 
-At least one key; names are 1..128 characters without white space at their ends. Values are any CBOR
+At least one key; names are 1..128 characters without spaces at their ends or invisible characters. Values are any CBOR
 that statements may hold. Normative page: spec/statement.md.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cbor
 from twinproof.twin.grants import fields, text
-from twinproof.twin.statement import check_iri
+from twinproof.twin.statement import HIDDEN, check_iri, shown
 
 DESCRIPTION: Final = "application/vnd.twinproof.description+cbor"
 MAX_NAME: Final = 128
@@ -24,6 +25,7 @@ MAX_DEPTH: Final = 10
 """Of a payload; states nest values deeper, and must still be encodable."""
 MAX_CHANGES: Final = 2048
 """Members of `set`, `unset`, `relate` and `unrelate`, each."""
+_NAME = re.compile(rf"[^{HIDDEN} ](?:[^{HIDDEN}]*[^{HIDDEN} ])?")
 
 
 class Lifecycle(StrEnum):
@@ -75,7 +77,7 @@ def parse_description(payload: bytes, issued_at: int = 0) -> Description:
     if not value:
         raise Malformed("description", "changes nothing")
     lifecycle = value.get("lifecycle")
-    if lifecycle is not None and lifecycle not in tuple(Lifecycle):
+    if "lifecycle" in value and lifecycle not in tuple(Lifecycle):
         raise Malformed("description.lifecycle", f"none of {', '.join(Lifecycle)}")
     changed = value.get("set", {})
     if type(changed) is not dict or len(changed) > MAX_CHANGES or ("set" in value and not changed):
@@ -86,13 +88,16 @@ def parse_description(payload: bytes, issued_at: int = 0) -> Description:
     names = tuple(_name(name, "description.unset") for name in unset)
     if list(names) != sorted(set(names)) or not changed.keys().isdisjoint(names):
         raise Malformed("description.unset", "not sorted without repeats, or names a property that is set too")
+    relate, unrelate = _relationships(value, "relate"), _relationships(value, "unrelate")
+    if not set(relate).isdisjoint(unrelate):
+        raise Malformed("description.unrelate", "names a relationship that is stated too")
     return Description(
         model=check_iri(value["model"], "description.model") if "model" in value else None,
         lifecycle=None if lifecycle is None else Lifecycle(lifecycle),
         set=changed or None,
         unset=names,
-        relate=_relationships(value, "relate"),
-        unrelate=_relationships(value, "unrelate"),
+        relate=relate,
+        unrelate=unrelate,
     )
 
 
@@ -107,8 +112,8 @@ def _array(value: dict[str, cbor.Value], key: str) -> list[cbor.Value]:
 
 def _name(value: cbor.Value, field: str) -> str:
     name = text(value, field, MAX_NAME)
-    if name != name.strip() or not name.isprintable():
-        raise Malformed(field, f"{name!r} has white space at its ends or unprintable characters")
+    if not _NAME.fullmatch(name):
+        raise Malformed(field, f"{shown(name)} has a space at an end, or an invisible character")
     return name
 
 
