@@ -16,28 +16,30 @@ no database. Verifying a bundle takes these steps, in this order (spec/evidence.
 
 A step that fails raises `VerificationFailed` with all its findings; later steps are not taken. What
 remains the caller's: whether the policy's keys are the right ones, whether the operator's key
-(`History.operator`) is the expected one, how wide a time bracket is acceptable, and that a bundle
-can end early: statements after the last one of a stream may exist (spec/evidence.md, "Limits").
+(`History.operator`) is the expected one, how wide a time bracket and how old a head are acceptable,
+and that a bundle can end early: later statements of a stream, or whole streams, may exist
+(spec/evidence.md, "Limits").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
-from twinproof.errors import BadSignature, Malformed, NotAuthorised, TwinproofError, VerificationFailed
+from twinproof.errors import BadSignature, Malformed, NotAuthorised, TooLarge, TwinproofError, VerificationFailed
 from twinproof.proof import cose, merkle
 from twinproof.proof.keys import EDDSA, PublicKey
 from twinproof.proof.policy import Policy, TrustedCheckpoint
-from twinproof.proof.receipt import check_inclusion_receipt, parse_receipt
+from twinproof.proof.receipt import MAX_RECEIPT, check_inclusion_receipt, parse_receipt
 from twinproof.proof.tlog_proof import check_tlog_proof, parse_tlog_proof
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority, Grant
 from twinproof.twin.evidence import Bundle, StreamSummary, parse_bundle
 from twinproof.twin.grants import log_subject
 from twinproof.twin.kinds import Kind, kind_of
 from twinproof.twin.state import TwinState
-from twinproof.twin.statement import Statement, check_statement, parse_statement
+from twinproof.twin.statement import MAX_STATEMENT, Statement, check_statement, parse_statement
 from twinproof.twin.stream import StreamHead, check_next
 
 STEPS: Final = {
@@ -54,6 +56,10 @@ STEPS: Final = {
 }
 CLOCK_TOLERANCE: Final = 300
 """Seconds that a signer's clock may be ahead of the log's; intake refuses more."""
+MAX_RECEIPTS: Final = 16
+"""In one transparent statement."""
+MAX_TRANSPARENT: Final = MAX_STATEMENT + (MAX_RECEIPTS + 1) * MAX_RECEIPT
+"""Bytes."""
 
 OnStep = Callable[[int, str, str], None]
 """(number, title, what was found), called after each step that passed."""
@@ -111,7 +117,9 @@ class ProvenStatement:
 
     statement: Statement
     index: int
+    """Log index. Proved by a tlog-proof; only claimed by a receipt, which signs neither index nor size."""
     size: int
+    """Entries of the tree that the proof leads to."""
     origin: str
     signer_checked: bool
     """Whether its own signature was checked too: that takes the signer's key, or a bundle."""
@@ -130,10 +138,16 @@ def verify_transparent(data: bytes, policy: Policy, signer: PublicKey | None = N
 
     The policy's witnesses are not asked: a receipt carries no cosignatures. Raises `TwinproofError`.
     """
+    if len(data) > MAX_TRANSPARENT:
+        raise TooLarge("transparent statement", f"{len(data)} bytes, the limit is {MAX_TRANSPARENT}")
     sign1 = cose.parse_sign1(data, what="transparent statement")
     receipts = sign1.unprotected.get(cose.RECEIPTS)
-    if type(receipts) is not list or sign1.unprotected.keys() != {cose.RECEIPTS} or not 1 <= len(receipts) <= 16:
-        raise Malformed("receipts", "the unprotected header holds 1..16 receipts (394) and nothing else")
+    if (
+        type(receipts) is not list
+        or sign1.unprotected.keys() != {cose.RECEIPTS}
+        or not 1 <= len(receipts) <= MAX_RECEIPTS
+    ):
+        raise Malformed("receipts", f"the unprotected header holds 1..{MAX_RECEIPTS} receipts (394) and nothing else")
     raw = cose.format_sign1(cose.Sign1(sign1.protected, {}, sign1.payload, sign1.signature))
     statement = parse_statement(raw)
     problems: list[str] = []
@@ -291,6 +305,8 @@ class _Run:
                 self.statements.append((index, statement, kind, kind.parse(statement.payload, statement.issued_at)))
             except TwinproofError as problem:
                 problems.append(f"entry {index}: {problem}")
+        if not problems and all(statement.subject != self.bundle.subject for _, statement, _, _ in self.statements):
+            problems.append(f"no statement is about {self.bundle.subject}")
         self.conclude(5, problems, f"{len(self.statements)} statements are well-formed")
 
     def establish_authority(self) -> None:
@@ -394,8 +410,15 @@ class _Run:
         if self.head.not_after is None:
             self.remarks.append("no trusted signature carries a time: only the signers' own times are known")
         self.remarks.extend(
-            f"entry {loss.entry}: the device lost its record and went on from here ({loss.value})"
+            f"entry {loss.entry}: the device lost its record and went on from here ({loss.value!r})"
             for loss in self.state.losses
+        )
+        timed = [point for point in points if point.not_before is not None and point.not_after is not None]
+        self.remarks.extend(
+            f"the log's clock went back: the checkpoint of size {later.checkpoint.size} is older than that of size "
+            f"{earlier.checkpoint.size}"
+            for earlier, later in pairwise(timed)
+            if (later.not_after or 0) < (earlier.not_before or 0)
         )
         bounded = sum(bracket.not_after is not None for bracket in self.brackets.values())
         self.conclude(10, problems, f"{bounded} of {len(self.brackets)} entries have a proved latest time")
