@@ -130,13 +130,17 @@ def _count(root: Element, row: core.Count, most: int) -> int:
     seen = {id(root)}
     waiting = [root]
     count = 0
+    members = (*row.follow, "extends") if row.inherit else row.follow
     while waiting and count <= most:
-        for member, child in waiting.pop().children():
-            counts = member in row.follow
-            count += counts
-            if (counts or (row.inherit and member == "extends")) and child.standard is None and id(child) not in seen:
-                seen.add(id(child))
-                waiting.append(child)
+        element = waiting.pop()
+        for member in members:
+            children = element.all(member)
+            if member in row.follow:
+                count += len(children)
+            for child in children:
+                if child.standard is None and id(child) not in seen:
+                    seen.add(id(child))
+                    waiting.append(child)
     return count
 
 
