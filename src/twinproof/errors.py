@@ -139,6 +139,16 @@ class Equivocation(StreamError):
         self.index = index
 
 
+class StreamStopped(StreamError):
+    """A device's stream goes no further until somebody decides; `reason` is the code of the refusal."""
+
+    code = "stream-stopped"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class FutureDated(TwinproofError):
     """The statement's `iat` is ahead of the log's clock by more than the tolerance."""
 
