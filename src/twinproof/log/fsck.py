@@ -21,7 +21,7 @@ from twinproof.log.pin import AnyPin
 from twinproof.log.signing import open_timed
 from twinproof.log.store import Head, Store
 from twinproof.proof.checkpoint import Checkpoint
-from twinproof.proof.merkle import HASH_SIZE, hash_leaf, hash_node
+from twinproof.proof.merkle import HASH_SIZE, hash_leaf
 from twinproof.proof.note import Verifier
 from twinproof.proof.tiles import WIDTH, Tile, tile_hash, tiles_between, width_in
 
@@ -162,7 +162,7 @@ class _Check:
 
     def _marks(self, head: Head | None, pinned: _Mark | None) -> Iterator[_Mark]:
         """What roots to compare on the way, by size, the head's last."""
-        for mark in chain(self._kept(), [None]):
+        for mark in chain(self._kept(head), [None]):
             if pinned and (mark is None or mark.size >= pinned.size):
                 yield pinned
                 pinned = None
@@ -172,7 +172,7 @@ class _Check:
             self._check_order("head", f"size {self._size}", head.time)
             yield _Mark(self._size, self._root, "head", f"size {self._size}")
 
-    def _kept(self) -> Iterator[_Mark]:
+    def _kept(self, head: Head | None) -> Iterator[_Mark]:
         after = -1
         while True:
             try:
@@ -182,8 +182,8 @@ class _Check:
                 return
             for kept in page:
                 after, where = kept.size, f"size {kept.size}"
-                if kept.size >= self._size:
-                    return
+                if head is None or kept.size >= min(self._size, head.size):
+                    return  # the head itself, by what its row or its note says
                 checkpoint = self._open(kept.note, "checkpoint", where, kept.time)
                 self._check_order("checkpoint", where, kept.time)
                 if checkpoint and checkpoint.size != kept.size:
@@ -395,17 +395,17 @@ class _Check:
             yield Finding("conflict", "all", str(problem))
             return
         for conflict in conflicts:
-            problem_text = self._conflict_problem(conflict.key, conflict.index, conflict.data)
-            if problem_text:
-                yield Finding("conflict", conflict.key.hex(), problem_text)
+            found = self._conflict_problem(conflict.key, conflict.index, conflict.data)
+            if found:
+                yield Finding("conflict", conflict.key.hex(), found)
 
     def _conflict_problem(self, key: bytes, index: int, data: bytes) -> str | None:
-        if self._store.find(key) != index:
-            return f"entry {index} does not hold this position"
         try:
+            if self._store.find(key) != index:
+                return f"entry {index} does not hold this position"
             accepted = self._store.entries(index, index + 1)[0]
-        except (NotFound, Corrupt):
-            return f"entry {index} cannot be read"
+        except (NotFound, Corrupt) as problem:
+            return f"entry {index} or its position cannot be read: {problem}"
         if accepted == data:
             return f"the refused entry is the accepted one, entry {index}"
         try:

@@ -45,6 +45,7 @@ class Pin:
         try:
             file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(file, "wb") as stream:  # noqa: PTH123 - a descriptor, for the mode
+                os.fchmod(file, 0o600)  # a leftover of a crash may have another mode
                 stream.write(note)
                 stream.flush()
                 os.fsync(file)

@@ -92,18 +92,22 @@ class Reader:
     # --- checkpoints --------------------------------------------------------------------------
 
     def checkpoints(self) -> list[KeptCheckpoint]:
-        """The kept checkpoints, by size, the published head's among them."""
-        published = self.head().size
-        return [kept for kept in self._store.checkpoints() if kept.size <= published]
+        """The kept checkpoints, by size, the published head as the last."""
+        head = self.head()
+        return [*(kept for kept in self._store.checkpoints() if kept.size < head.size), _kept(head)]
 
     def checkpoint_at_or_after(self, size: int) -> KeptCheckpoint | None:
         """The smallest kept checkpoint of at least `size` entries that is published."""
+        head = self.head()
+        if size > head.size:
+            return None
         kept = self._store.checkpoint_at_or_after(size)
-        return kept if kept and kept.size <= self.head().size else None
+        return kept if kept and kept.size < head.size else _kept(head)
 
     def checkpoint_at_or_before(self, size: int) -> KeptCheckpoint | None:
         """The largest kept checkpoint of at most `size` entries that is published."""
-        return self._store.checkpoint_at_or_before(min(size, self.head().size))
+        head = self.head()
+        return _kept(head) if size >= head.size else self._store.checkpoint_at_or_before(size)
 
     # --- proofs -------------------------------------------------------------------------------
 
@@ -125,7 +129,7 @@ class Reader:
         """One multiproof for ascending `indices` in the tree of `size`."""
         self._require(size)
         if indices and not 0 <= indices[0] <= indices[-1] < size:
-            raise NotFound(f"entries {indices[0]} to {indices[-1]} are not all in a tree of {size}")
+            raise NotFound(f"no entries {indices[0]} to {indices[-1]} in a tree of {size}")
         return merkle.prove_many(indices, size, self._node)
 
     def root(self, size: int) -> bytes:
@@ -188,6 +192,10 @@ class Reader:
     def _require_width(self, tile: Tile) -> None:
         if not 0 < tile.width <= width_in(tile.level, tile.n, self.head().size):
             raise NotFound(f"no {tile.path}")
+
+
+def _kept(head: Head) -> KeptCheckpoint:
+    return KeptCheckpoint(head.size, head.time, head.checkpoint)
 
 
 def expand(tile: bytes) -> tuple[bytes, ...]:

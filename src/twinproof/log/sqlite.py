@@ -139,6 +139,7 @@ class SqliteStore:
             isolation_level=None,
             check_same_thread=False,
         )
+        raw.text_factory = bytes  # a value turned into text is still read, and found to be wrong by its content
         raw.execute("PRAGMA trusted_schema = OFF")
         return raw
 
