@@ -96,12 +96,16 @@ def test_one_signature_serves_all_receipts_of_a_size() -> None:
     assert signatures == {SIGNED[6].signature}
 
 
-def test_size_and_index_are_not_signed() -> None:
-    """What a verifier must not conclude: (0, 3) and (0, 4) lead from leaf 0 to the root that was signed for 3."""
+def test_size_and_index_are_bound_by_the_signature() -> None:
+    """(0, 3) and (0, 4) lead from leaf 0 to the root that was signed for 3: the protected size decides."""
     path = reference.path(0, HASHES[:3])
-    moved = parse_receipt(format_inclusion(receipt.SignedRoot(4, SIGNED[3].protected, SIGNED[3].signature), 0, path))
-    assert moved.first == 4
-    assert check_inclusion_receipt(moved, HASHES[0], LOG_KEY.public) == ROOTS[3]
+    moved = format_inclusion(receipt.SignedRoot(4, SIGNED[3].protected, SIGNED[3].signature), 0, path)
+    with pytest.raises(Malformed, match="tree size"):
+        parse_receipt(moved)
+    old = reference.consistency(2, HASHES[:3])
+    grown = format_consistency(receipt.SignedRoot(4, SIGNED[3].protected, SIGNED[3].signature), 2, old)
+    with pytest.raises(Malformed, match="tree size"):
+        parse_receipt(grown)
     # Within one size the index is bound: no other one leads there.
     for index in range(1, 3):
         other = parse_receipt(format_inclusion(SIGNED[3], index, path))
@@ -119,7 +123,13 @@ def test_no_receipt_without_a_path() -> None:
 # --- parsing --------------------------------------------------------------------------------
 
 CLAIMS = {cose.ISS: ORIGIN, cose.SUB: ORIGIN}
-HEADERS: cose.Header = {cose.ALG: -8, cose.KID: b"k" * 32, cose.CWT_CLAIMS: CLAIMS, receipt.VDS: 1}
+HEADERS: cose.Header = {
+    cose.ALG: -8,
+    cose.KID: b"k" * 32,
+    cose.CWT_CLAIMS: CLAIMS,
+    receipt.VDS: 1,
+    receipt.TREE_SIZE: 2,
+}
 PATH = [bytes(32)]
 
 
@@ -161,6 +171,10 @@ X5T: cose.Header = {**without(cose.KID), cose.X5T: b"t", cose.CWT_CLAIMS: {cose.
         (build(headers={**HEADERS, receipt.VDS: 2}), "receipt vds"),
         (build(headers={**HEADERS, receipt.VDS: 1.0}), "receipt vds"),
         (build(headers={**HEADERS, receipt.VDS: True}), "receipt vds"),
+        (build(headers=without(receipt.TREE_SIZE)), "receipt tree size"),
+        (build(headers={**HEADERS, receipt.TREE_SIZE: 3}), "receipt tree size"),
+        (build(headers={**HEADERS, receipt.TREE_SIZE: 2.0}), "receipt tree size"),
+        (build(kind=CONSISTENCY, proof=(2, 3, PATH)), "receipt tree size"),
         (build(headers=without(cose.CWT_CLAIMS)), "CWT claims"),
         (build(headers={**HEADERS, cose.CWT_CLAIMS: {cose.SUB: "s"}}), "iss"),
         (build(headers=without(cose.KID)), "kid"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from twinproof.errors import NotFound
 from twinproof.log.reader import Reader
@@ -10,7 +10,7 @@ from twinproof.proof import cose
 from twinproof.proof.keys import PrivateKey
 from twinproof.proof.receipt import SignedRoot, format_inclusion, sign_root
 from twinproof.proof.tlog_proof import TlogProof, format_tlog_proof
-from twinproof.twin.evidence import Bundle, Manifest, Mark, StreamSummary, format_bundle
+from twinproof.twin.evidence import MAX_MARKS, Bundle, Manifest, Mark, StreamSummary, format_bundle
 from twinproof.twin.grants import log_subject
 from twinproof.twin.statement import parse_statement
 from twinproof.twin.stream import twin_prefix
@@ -29,10 +29,12 @@ class EvidenceBuilder:
         self._signed: SignedRoot | None = None
 
     def receipt(self, index: int) -> bytes:
-        """A fresh COSE receipt of one entry against the newest published tree."""
+        """A fresh COSE receipt of one entry against the newest published tree; raises `NotFound`."""
         head = self._reader.head()
         if not 0 <= index < head.size:
             raise NotFound(f"no entry {index}: the log has {head.size}")
+        if head.size == 1:
+            raise NotFound("the first entry has no receipt while it is the only one (RFC 9942); ask for a tlog-proof")
         signed = self._signed_root(head.size, head.root)
         return format_inclusion(signed, index, self._reader.inclusion(index, head.size))
 
@@ -86,18 +88,28 @@ class EvidenceBuilder:
     def _indices(self, subject: str, size: int) -> list[int]:
         return [index for _, index in self._reader.scan(twin_prefix(subject)) if index < size]
 
-    def _marks(self, indices: list[int], size: int) -> Iterable[Mark]:
+    def _marks(self, indices: Sequence[int], size: int) -> Iterable[Mark]:
         """The kept checkpoints that narrow some entry's time: the last without it, the first with it."""
-        kept = [(older, note) for older, _, note in self._reader.checkpoints() if 0 < older < size]
+        sizes = self._mark_sizes(indices, size)
+        if len(sizes) > MAX_MARKS:
+            # Fewer marks leave wider brackets, never wrong ones.
+            sizes = [sizes[number * len(sizes) // MAX_MARKS] for number in range(MAX_MARKS)]
+        for older in sizes:
+            kept = self._reader.checkpoint_at_or_before(older)
+            if kept is not None:
+                yield Mark(kept.note, tuple(self._reader.consistency(kept.size, size)))
+
+    def _mark_sizes(self, indices: Sequence[int], size: int) -> list[int]:
         wanted: set[int] = set()
-        at = 0
+        covered = 0
         for index in indices:
-            while at < len(kept) and kept[at][0] <= index:
-                at += 1
-            wanted.update(number for number in (at - 1, at) if 0 <= number < len(kept))
-        for number in sorted(wanted):
-            older, note = kept[number]
-            yield Mark(note, tuple(self._reader.consistency(older, size)))
+            if index < covered:
+                continue  # between the same two checkpoints as the entry before
+            before = self._reader.checkpoint_at_or_before(index)
+            after = self._reader.checkpoint_at_or_after(index + 1)
+            covered = after.size if after else size
+            wanted.update(kept.size for kept in (before, after) if kept is not None and 0 < kept.size < size)
+        return sorted(wanted)
 
 
 def _manifest(raws: Iterable[bytes], generator: str) -> Manifest:

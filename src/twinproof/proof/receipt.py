@@ -1,16 +1,17 @@
 """COSE Receipts (RFC 9942) of the RFC 9162 SHA-256 tree.
 
-    18([ << {1: alg, 4: kid, 15: {1: origin, 2: origin}, 395: 1} >>,
+    18([ << {1: alg, 4: kid, 15: {1: origin, 2: origin}, 395: 1, -70003: tree size} >>,
          {396: {-1: [ << [tree size, leaf index, [path hash, …]] >> ]}},      inclusion
          {396: {-2: [ << [old size, new size, [path hash, …]] >> ]}},         or consistency
          nil,                                                                 the root is detached
          signature over the root ])
 
-The signature covers the root alone, and header 15 names the log as issuer and subject, so one
-signature serves all receipts of a tree size. Size and index are not signed: another pair that
-leads from the entry to the same root is as good, so what a receipt proves is that the log holds the
-entry, and never where (`merkle.root_from_inclusion`). RFC 9942's CDDL wants at least one path hash: no
-receipt exists for the only leaf of a tree of one.
+RFC 9942 signs the root but not the size that belongs to it, and one root can be reached as if it
+were of another size: a receipt would prove that the log holds the entry, and never where. So the
+signed size stands in the protected header too, under a private label that other verifiers pass
+over; with the size fixed, a path holds for one index alone. Header 15 names the log as issuer and
+subject, so one signature serves all receipts of a tree size. RFC 9942's CDDL wants at least one
+path hash: no receipt exists for the only leaf of a tree of one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ VDS: Final = 395
 """Protected header: the verifiable data structure."""
 VDP: Final = 396
 """Unprotected header: its proofs."""
+TREE_SIZE: Final = -70003
+"""Protected header: leaves of the tree whose root is signed. Private-use label (RFC 9052 §11.1)."""
 RFC9162_SHA256: Final = 1
 INCLUSION: Final = -1
 CONSISTENCY: Final = -2
@@ -48,7 +51,7 @@ class SignedRoot:
 class Receipt:
     """A parsed receipt; `kind` is `INCLUSION` (first, second = size, index) or `CONSISTENCY` (old, new).
 
-    The two numbers steer the check; no signature covers them.
+    The tree size (the new one) is the one in the protected header: the log's signature covers it.
     """
 
     sign1: cose.Sign1
@@ -76,6 +79,7 @@ def sign_root(key: PrivateKey, origin: str, size: int, root: bytes) -> SignedRoo
         cose.KID: key.public.thumbprint,
         cose.CWT_CLAIMS: {cose.ISS: origin, cose.SUB: origin},
         VDS: RFC9162_SHA256,
+        TREE_SIZE: size,
     }
     signed = cose.sign(key, headers, root)
     return SignedRoot(size, signed.protected, signed.signature)
@@ -127,6 +131,8 @@ def parse_receipt(data: bytes) -> Receipt:
         or type(value[2]) is not list
     ):
         raise Malformed("receipt proof", "not [size, index or size, path]")
+    if headers.get(TREE_SIZE) != value[0 if kind == INCLUSION else 1] or type(headers[TREE_SIZE]) is not int:
+        raise Malformed("receipt tree size", f"protected header {TREE_SIZE} must be there and be the proof's tree size")
     path = value[2]
     if not 1 <= len(path) <= MAX_PATH or any(type(item) is not bytes or len(item) != 32 for item in path):
         raise Malformed("receipt path", f"must be 1..{MAX_PATH} hashes of 32 bytes")
@@ -134,7 +140,7 @@ def parse_receipt(data: bytes) -> Receipt:
 
 
 def check_inclusion_receipt(receipt: Receipt, leaf: bytes, key: PublicKey) -> bytes:
-    """Prove that the log holds the entry whose leaf hash is `leaf`; returns the root that was signed.
+    """Prove that the log holds the entry with the hash `leaf` at `receipt.second`; returns the signed root.
 
     Raises `BadProof` if the path leads nowhere, `BadSignature` if the log did not sign where it leads.
     """
