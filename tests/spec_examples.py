@@ -1,0 +1,83 @@
+"""The examples of the pages in spec/, made from fixed keys: a log of three entries and what can be said about it.
+
+`python -m tests.spec_examples` prints them as they stand in the pages.
+"""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from tests.builders import TWIN, Log, Signer
+from twinproof.proof import cbor, merkle
+from twinproof.proof.keys import EDDSA, PrivateKey
+from twinproof.twin import grants
+from twinproof.twin.evidence import format_bundle
+from twinproof.twin.grants import Capability
+from twinproof.twin.state import TwinState
+from twinproof.twin.statement import signing_input
+from twinproof.twin.stream import position
+
+OPERATOR = Signer("urn:example:operator", PrivateKey(EDDSA, b"\x01" * 32))
+DEVICE = Signer("urn:example:device:1", PrivateKey(EDDSA, b"\x02" * 32))
+
+
+def example_log() -> Log:
+    """Genesis, a grant to the device, a reading of the device."""
+    log = Log(operator=OPERATOR)
+    log.grant(DEVICE, {Capability.RECORD}, via=log.statement(0))
+    log.record(DEVICE, 600.5)
+    return log
+
+
+def example_revocation(log: Log) -> bytes:
+    """The payload that would revoke the log's grant."""
+    return grants.format_revocation(grants.Revocation(log.statement(1).digest, "sold"))
+
+
+def examples() -> dict[str, dict[str, bytes]]:
+    """Page -> name -> bytes."""
+    log = example_log()
+    genesis, grant, reading = (log.statement(index) for index in range(3))
+    state = TwinState(TWIN)
+    state.apply(2, reading)
+    return {
+        "statement": {
+            "cose-key": cbor.encode(DEVICE.key.public.cose_key),
+            "kid": DEVICE.key.public.thumbprint,
+            "protected": reading.protected,
+            "payload": reading.payload,
+            "to-be-signed": signing_input(reading),
+            "statement": reading.raw,
+            "digest": reading.digest,
+            "state": state.to_cbor(),
+        },
+        "authority": {
+            "genesis": genesis.payload,
+            "grant": grant.payload,
+            "revoke": example_revocation(log),
+        },
+        "log": {
+            "position": position(reading),
+            "leaf": merkle.hash_leaf(reading.raw),
+            "root": log.head().root,
+            "checkpoint": log.checkpoint(),
+        },
+        "evidence": {
+            "bundle": format_bundle(log.bundle()),
+            "nodes": b"".join(log.bundle(indices=[0, 2]).nodes),
+            "receipt-proof": cbor.encode([3, 2, merkle.prove_inclusion(2, 3, log.nodes())]),
+            "transparent": log.transparent(2),
+            "tlog-proof": log.tlog_proof(2),
+        },
+    }
+
+
+def as_hex(data: bytes) -> str:
+    """Lines of at most 96 digits."""
+    return "\n".join(wrap(data.hex(), 96))
+
+
+if __name__ == "__main__":
+    for page, named in examples().items():
+        for name, data in named.items():
+            print(f"{page}: {len(data)} bytes\n```hex {name}\n{as_hex(data)}\n```")
