@@ -125,6 +125,19 @@ def test_own_units() -> None:
     assert rules(document(context, content("Telemetry", "t", schema=enum))) == {"member-missing"}
 
 
+def test_standard_units_in_an_own_enum() -> None:
+    enum = {"@type": "Enum", "valueSchema": "string", "enumValues": ["kelvin", {"name": "x", "enumValue": "X"}]}
+    context = extended(4, "quantitativeTypes;2")
+    model = dtdl.parse(document(context, content("Telemetry", "t", schema=enum)))
+    thing = dtdl.compile(model, "dtmi:ex:a;1")
+    thing.check_telemetry("t", "kelvin")
+    thing.check_telemetry("t", "X")
+    with pytest.raises(dtdl.InvalidValue):
+        thing.check_telemetry("t", "degreeCelsius")
+    enum["valueSchema"] = "integer"
+    assert rules(document(context, content("Telemetry", "t", schema=enum))) == {"enum-value-kind"}
+
+
 # --- annotation and overriding ----------------------------------------------------------------
 
 ANNOTATION = extended(4, "quantitativeTypes;2", "annotation;2", "overriding;2")

@@ -143,7 +143,15 @@ def test_changed_models(changes: list[Any], allow: bool) -> None:
     documents = copy.deepcopy(BASE)
     for change in changes:
         _mutate(documents, *change)
-    attempt(documents, options=dtdl.Options(allow_undefined_extensions=allow))
+    options = dtdl.Options(allow_undefined_extensions=allow)
+    error = attempt([documents], options=options)
+    try:
+        text = json.dumps(documents, allow_nan=False)
+    except ValueError:
+        assert error is not None
+        return
+    again = attempt(text, options=options)
+    assert (again.findings if again else []) == (error.findings if error else []), text
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60))

@@ -135,6 +135,21 @@ def test_extends_depth_and_circle() -> None:
     assert rules(*chain(2000, 4)) == {"extends-depth"}
 
 
+def test_extends_count_is_over_all_paths() -> None:
+    bases = [interface(name=f"b{n}", extends="dtmi:ex:root;1") for n in range(513)]
+    root = interface(name="root")
+    some = interface(name="some", extends=[base["@id"] for base in bases[:512]])
+    assert rules(root, *bases, some) == set()
+    assert rules(root, *bases, interface(name="all", extends=[base["@id"] for base in bases])) == {"extends-count"}
+
+
+def test_contents_count_includes_what_is_inherited() -> None:
+    bases = [interface(*(telemetry("integer", f"t{n}x{m}") for m in range(1700)), name=f"b{n}") for n in range(30)]
+    some = interface(name="some", extends=[base["@id"] for base in bases[:29]])
+    assert rules(*bases, some) == set()
+    assert rules(*bases, interface(name="all", extends=[base["@id"] for base in bases])) == {"contents-count"}
+
+
 # --- recursion --------------------------------------------------------------------------------
 
 

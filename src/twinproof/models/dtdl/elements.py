@@ -64,7 +64,7 @@ class Element:
     @property
     def kind(self) -> str:
         """Its class: `Interface`, `Property`, `Array`, `Integer` ..."""
-        return self.fact.name
+        return self.standard.kind if self.standard else self.fact.name
 
     @property
     def version(self) -> int:
@@ -148,17 +148,19 @@ class Element:
                         yield member, child
 
 
-def _standard(fact: StandardFact) -> Element | None:
-    known = build.LANGUAGES[fact.version].classes.get(fact.kind)
-    owner = known or build.LANGUAGES[fact.version].classes["Entity"]
+def _standard(fact: StandardFact) -> Element:
+    classes = build.LANGUAGES[fact.version].classes
+    owner = classes.get(fact.kind) or classes["Entity"]  # version 2's units have no class that a document could name
     element = Element(owner, fact.dtmi, None, "", "", None, fact)
     element.values["name"] = fact.term
     element.values["displayName"] = {"en": fact.term}
+    if fact.kind == "EnumValue":
+        element.values["enumValue"] = fact.term
     return element
 
 
 STANDARD: Mapping[str, Element] = MappingProxyType(
-    {identifier: element for identifier, fact in build.STANDARD.items() if (element := _standard(fact))}
+    {identifier: _standard(fact) for identifier, fact in build.STANDARD.items()}
 )
 """Elements that the language and its extensions define, by DTMI."""
 
