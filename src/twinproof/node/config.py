@@ -12,12 +12,14 @@ Unknown keys and wrong types are refused: a misspelt limit must not be silently 
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from twinproof.errors import ConfigError, Malformed
+from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES
 from twinproof.proof.note import check_name
 from twinproof.twin.grants import log_subject
 from twinproof.twin.statement import check_iri
@@ -51,6 +53,19 @@ class Limits:
     """Statements a client may send at once before `rate` holds it."""
     clock_tolerance: int = 300
     """Seconds that a statement's `iat` may be ahead of this node's clock."""
+    body_seconds: int = 60
+    """Seconds that a request's body may take to arrive; beyond them: 408."""
+
+
+_RANGES: Final = {
+    "port": (0, 65535),
+    "max_batch": (1, MAX_GROUP),
+    "max_request_bytes": (1, MAX_GROUP_BYTES),
+    "group_statements": (1, MAX_GROUP),
+    "body_seconds": (1, 3600),
+}
+"""Smallest and largest value where it is not `_ANY`: what one request holds, one commit must hold."""
+_ANY: Final = (0, 1 << 53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ def load_config(folder: Path) -> Config:
         raise ConfigError(f"{path}: {problem.strerror}") from None
     try:
         value = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise ConfigError(f"{path}: {problem}") from None
     return parse_config(value, str(path))
 
@@ -98,9 +113,12 @@ def parse_config(value: dict[str, Any], where: str) -> Config:
         raise ConfigError(f"{where}: origin is missing or not text")
     listen = _section(Listen, value.get("listen", {}), f"{where}: listen")
     limits = _section(Limits, value.get("limits", {}), f"{where}: limits")
-    if not 0 <= listen.port <= 65535:
-        raise ConfigError(f"{where}: listen.port must be 0..65535")
-    return Config(check_origin(origin), listen, limits)
+    if not listen.host:
+        raise ConfigError(f"{where}: listen.host is empty; 0.0.0.0 or :: means every address")
+    try:
+        return Config(check_origin(origin), listen, limits)
+    except ConfigError as problem:
+        raise ConfigError(f"{where}: {problem}") from None
 
 
 def _section(kind: type[Any], value: Any, where: str) -> Any:
@@ -112,17 +130,22 @@ def _section(kind: type[Any], value: Any, where: str) -> Any:
             raise ConfigError(f"{where}.{name} is unknown; known are {', '.join(known)}")
         if type(setting) is not known[name]:
             raise ConfigError(f"{where}.{name} must be {known[name].__name__}, not {setting!r}")
-        if type(setting) is int and setting < 0:
-            raise ConfigError(f"{where}.{name} must not be negative")
+        low, high = _RANGES.get(name, _ANY)
+        if type(setting) is int and not low <= setting <= high:
+            raise ConfigError(f"{where}.{name} must be {low}..{high}, not {setting}")
     return kind(**value)
 
 
 def format_config(config: Config) -> str:
     """The text of a new `twinproof.toml`, every setting spelt out."""
-    lines = [f'origin = "{config.origin}"']
+    lines = [f"origin = {_toml(config.origin)}"]
     for name, section in (("listen", config.listen), ("limits", config.limits)):
         lines += ["", f"[{name}]"]
         for item in fields(section):
-            setting = getattr(section, item.name)
-            lines.append(f"{item.name} = " + (f'"{setting}"' if isinstance(setting, str) else str(setting)))
+            lines.append(f"{item.name} = {_toml(getattr(section, item.name))}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | int) -> str:
+    # A JSON string is a TOML basic string too, but for a bare DEL, which no setting holds.
+    return json.dumps(value, ensure_ascii=False)

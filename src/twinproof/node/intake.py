@@ -11,6 +11,7 @@ a second statement at a taken stream position is kept as evidence of equivocatio
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import deque
@@ -21,17 +22,23 @@ from typing import Final, TypeAlias
 
 from twinproof.errors import (
     BadSignature,
+    Conflict,
+    Corrupt,
     FutureDated,
     InternalError,
     Malformed,
     NotAuthorised,
     Overloaded,
+    RolledBack,
+    StorageFailed,
     StreamError,
+    TooLarge,
     TwinproofError,
+    UnknownSigner,
 )
 from twinproof.log.reader import Reader
 from twinproof.log.store import Entry
-from twinproof.log.writer import Appended, Writer
+from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES, Appended, Writer
 from twinproof.node.config import Limits
 from twinproof.proof.keys import PublicKey
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
@@ -41,9 +48,11 @@ from twinproof.twin.statement import Statement, check_statement, parse_statement
 from twinproof.twin.stream import StreamHead, check_next, next_seq, position, stream_prefix, twin_prefix
 
 HEADS_LIMIT: Final = 200_000
-"""Stream heads kept in memory; beyond it the cache starts anew from the log's index."""
+"""Stream heads kept in memory between groups, and twins' models; beyond it the cache starts anew from the log."""
 CHUNK: Final = 64
 """Signatures checked per task: large enough to hide the hand-over, small enough to use all cores."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ class _Staged:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    items: list[_Item]
+    raws: Sequence[bytes]
     size: int
     future: Future[list[Outcome]]
 
@@ -100,7 +109,8 @@ class Intake:
         self._queued_bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
-        self._authority_staged = False
+        self._doubtful = False
+        """Whether authority statements were staged that may not have become durable."""
         self.authority = self._load_authority()
         self._thread = threading.Thread(target=self._run, name="writer")
         self._thread.start()
@@ -110,10 +120,15 @@ class Intake:
     def submit(self, raws: Sequence[bytes]) -> Future[list[Outcome]]:
         """Queue statements; the future gives their outcomes, in order, once they are durable.
 
-        Raises `Overloaded` and keeps nothing if the queue is full or the node is stopping.
+        Raises `Overloaded` and keeps nothing if the queue is full or the node is stopping, `TooLarge` for
+        more than one commit can hold.
         """
         size = sum(map(len, raws))
-        request = _Request([_Item(raw) for raw in raws], size, Future())
+        if len(raws) > MAX_GROUP or size > MAX_GROUP_BYTES:
+            raise TooLarge("batch", f"{len(raws)} statements, {size} bytes; at most {MAX_GROUP}, {MAX_GROUP_BYTES}")
+        request = _Request(tuple(raws), size, Future())
+        # From here on nobody can cancel it: what is being made durable is answered for.
+        request.future.set_running_or_notify_cancel()
         with self._wake:
             if self._stopping:
                 raise Overloaded("the node is stopping; send again when it is back", 5)
@@ -127,6 +142,17 @@ class Intake:
             self._queued_bytes += size
             self._wake.notify()
         return request.future
+
+    def require_ready(self) -> int:
+        """The log's size; raises what keeps statements from being taken: `Overloaded` or a `LogError`.
+
+        It reads an entry and, after a failed commit, writes the pin, so it tells when the disk is back.
+        """
+        if self._stopping or not self._thread.is_alive():
+            raise Overloaded("the node is stopping", 5)
+        size = self._writer.size
+        self._reader.entry(size - 1)
+        return size
 
     def stop(self) -> None:
         """Take no more, finish what is queued, end the thread."""
@@ -150,35 +176,46 @@ class Intake:
                 if not self._queue:
                     return
                 group = self._take_group()
-            try:
-                self._process([item for request in group for item in request.items])
-            except Exception as problem:  # noqa: BLE001 - the thread must outlive any defect, and every caller hear of it
-                self._fail(group, problem)
-                continue
-            self._authority_staged = False
-            for request in group:
-                request.future.set_result([_outcome(item) for item in request.items])
+            self._answer(group)
 
     def _take_group(self) -> list[_Request]:
+        most = min(self._limits.group_statements, MAX_GROUP)
         group: list[_Request] = []
-        statements = 0
-        while self._queue and (not group or statements + len(self._queue[0].items) <= self._limits.group_statements):
-            request = self._queue.popleft()
-            group.append(request)
-            statements += len(request.items)
-            self._queued_bytes -= request.size
+        statements = size = 0
+        while self._queue:
+            request = self._queue[0]
+            if group and (statements + len(request.raws) > most or size + request.size > MAX_GROUP_BYTES):
+                break
+            group.append(self._queue.popleft())
+            statements += len(request.raws)
+            size += request.size
         self._queued_statements -= statements
+        self._queued_bytes -= size
         return group
 
-    def _fail(self, group: list[_Request], problem: Exception) -> None:
-        self._forget()
-        error = (
-            problem if isinstance(problem, TwinproofError) else InternalError(f"{type(problem).__name__}: {problem}")
-        )
-        for request in group:
-            request.future.set_exception(error)
+    def _answer(self, group: list[_Request]) -> None:
+        try:
+            outcomes = self._process([_Item(raw) for request in group for raw in request.raws])
+        except Exception as problem:  # noqa: BLE001 - the thread must outlive any defect, and every caller hear of it
+            known = isinstance(problem, TwinproofError)
+            error = problem if isinstance(problem, TwinproofError) else InternalError(f"{type(problem).__name__}")
+            _LOG.error("%d requests failed: %s: %s", len(group), error.code, problem, exc_info=not known)
+            self._forget()
+            if len(group) > 1 and not isinstance(error, (StorageFailed, Conflict, RolledBack)):
+                # What one statement runs into must not take down those that happened to share its group.
+                for request in group:
+                    self._answer([request])
+                return
+            for request in group:
+                request.future.set_exception(error)
+        else:
+            self._doubtful = False
+            at = 0
+            for request in group:
+                request.future.set_result(outcomes[at : at + len(request.raws)])
+                at += len(request.raws)
 
-    def _process(self, items: list[_Item]) -> None:
+    def _process(self, items: list[_Item]) -> list[Outcome]:
         """Decide on every item; what is new becomes durable in one commit.
 
         An exception means that nothing of the group may be acknowledged: the caller forgets what
@@ -186,17 +223,20 @@ class Intake:
         """
         for item in items:
             _parse(item)
+        # Asking for the size makes the writer find out what its last failure left behind, so that what is
+        # remembered anew below is all that is durable, and the indices to come are right.
         staged = _Staged(self._writer.size)
+        self._remember()
         for run in _runs(items):
             self._check_signatures(run)
             for item in run:
                 if item.outcome is None:
                     self._stage(item, staged)
-        if not staged.items:
-            return
-        results = self._writer.append([Entry(position(item.read), item.raw) for item in staged.items])
-        for item, result in zip(staged.items, results, strict=True):
-            item.outcome = Accepted(result.index, result.new) if isinstance(result, Appended) else result
+        if staged.items:
+            results = self._writer.append([Entry(position(item.read), item.raw) for item in staged.items])
+            for item, result in zip(staged.items, results, strict=True):
+                item.outcome = Accepted(result.index, result.new) if isinstance(result, Appended) else result
+        return [_outcome(item) for item in items]
 
     def _check_signatures(self, run: list[_Item]) -> None:
         tasks: list[tuple[_Item, PublicKey]] = []
@@ -221,27 +261,38 @@ class Intake:
         stream = stream_prefix(statement.issuer, statement.subject)
         head = self._head(stream)
         if statement.seq < next_seq(head):
-            # Taken already: the writer tells a repeat (same index again) from an equivocation.
-            staged.items.append(item)
+            self._stage_taken(item, staged)
             return
         try:
             after = check_next(head, statement)
             self._check_clock(statement)
             if statement.content_type in AUTHORITY_KINDS:
                 self.authority.apply(staged.next_index, statement)
-                self._authority_staged = True
+                self._doubtful = True
             else:
                 self.authority.check(staged.next_index, statement, item.kind.capability, self._model_of)
         except (StreamError, FutureDated, NotAuthorised, Malformed, BadSignature) as problem:
             item.outcome = problem
             return
-        if len(self._streams) >= HEADS_LIMIT:
-            self._streams.clear()
         self._streams[stream] = after
         if isinstance(item.payload, Description) and item.payload.model is not None:
             self._models[statement.subject] = item.payload.model
         staged.items.append(item)
         staged.next_index += 1
+
+    def _stage_taken(self, item: _Item, staged: _Staged) -> None:
+        """The position is taken: the writer tells a repeat (same index again) from an equivocation.
+
+        But nobody equivocates in another's name: the key must be one that this issuer has or had.
+        """
+        try:
+            self.authority.check(staged.next_index, item.read, None, self._model_of)
+        except UnknownSigner as problem:
+            item.outcome = problem
+            return
+        except NotAuthorised:
+            pass
+        staged.items.append(item)
 
     def _check_clock(self, statement: Statement) -> None:
         ahead = statement.issued_at - self._clock()
@@ -264,14 +315,21 @@ class Intake:
         found = self._reader.last(stream)
         if found is None:
             return None
-        statement = parse_statement(self._reader.entry(found[1]))
+        statement = self._logged(found[1])
         return StreamHead(statement.seq, statement.digest)
+
+    def _logged(self, index: int) -> Statement:
+        """The statement at `index`, which was well-formed when it was taken; raises `Corrupt`."""
+        try:
+            return parse_statement(self._reader.entry(index))
+        except Malformed as problem:
+            raise Corrupt(f"entry {index} is no statement any more: {problem}; run twinproof fsck") from problem
 
     def _model_of(self, subject: str) -> str | None:
         if subject not in self._models:
             model = None
             for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-                statement = parse_statement(self._reader.entry(index))
+                statement = self._logged(index)
                 if statement.content_type == DESCRIPTION:
                     model = parse_description(statement.payload).model or model
             self._models[subject] = model
@@ -279,21 +337,28 @@ class Intake:
 
     def _load_authority(self) -> Authority:
         authority = Authority()
-        genesis = parse_statement(self._reader.entry(0))
-        subject = genesis.subject
+        subject = self._logged(0).subject
         for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-            statement = parse_statement(self._reader.entry(index))
+            statement = self._logged(index)
             if statement.content_type in AUTHORITY_KINDS:
                 authority.apply(index, statement)
         return authority
 
     def _forget(self) -> None:
-        """After a failed commit memory may be ahead of the log, or behind it: read it again."""
+        """After a failure memory may be ahead of the log, or behind it."""
         self._streams.clear()
         self._models.clear()
-        if self._authority_staged:
+
+    def _remember(self) -> None:
+        """Before a group: read the authority again if the last group failed on its way to the log."""
+        if self._doubtful:
             self.authority = self._load_authority()
-            self._authority_staged = False
+            self._doubtful = False
+        # Only between groups: within one, memory is ahead of the log.
+        if len(self._streams) > HEADS_LIMIT:
+            self._streams.clear()
+        if len(self._models) > HEADS_LIMIT:
+            self._models.clear()
 
 
 def _outcome(item: _Item) -> Outcome:

@@ -17,7 +17,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinproof.errors import ConfigError, Malformed
+from twinproof.errors import ConfigError, Malformed, StorageFailed
 from twinproof.proof import cbor, keys, note
 from twinproof.proof.keys import PrivateKey, PublicKey
 from twinproof.proof.note import SignerKey
@@ -71,17 +71,35 @@ def new_signer_key(name: str, kind: int) -> SignerKey:
 
 
 def write_secret(path: Path, data: bytes) -> None:
-    """Write a new file of mode 0600; raises `ConfigError` if it exists: keys are never overwritten."""
+    """Write a new file of mode 0600, durable on return; keys are never overwritten.
+
+    Raises `ConfigError` if the file exists or cannot be made, `StorageFailed` if it cannot be written:
+    then it is not there.
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ConfigError(f"{path} exists; a key is never overwritten") from None
     except OSError as problem:
         raise ConfigError(f"{path}: {problem.strerror}") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+    except OSError as problem:
+        path.unlink(missing_ok=True)
+        raise StorageFailed(f"{path}: {problem.strerror}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in `folder` durable; raises `OSError`."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_secret(path: Path) -> bytes:
@@ -96,14 +114,21 @@ def read_secret(path: Path) -> bytes:
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """Read a PKCS #8 file; raises `ConfigError` or `Malformed`."""
-    return PrivateKey.from_pem(read_secret(path))
-
-
-def read_signer_key(path: Path) -> SignerKey:
-    """Read a note signer file; raises `ConfigError` or `Malformed`."""
+    """Read a PKCS #8 file; raises `ConfigError` naming it."""
     try:
-        text = read_secret(path).decode("ascii")
+        return PrivateKey.from_pem(read_secret(path))
+    except Malformed as problem:
+        raise ConfigError(f"{path}: {problem}") from None
+
+
+def read_signer_key(path: Path, name: str, kind: int) -> SignerKey:
+    """Read the file of a note signer of this name and type (01, 04, 06); raises `ConfigError` naming the file."""
+    try:
+        key = note.parse_signer_key(read_secret(path).decode("ascii").strip())
     except UnicodeDecodeError:
-        raise Malformed(str(path), "not a note signer key") from None
-    return note.parse_signer_key(text.strip())
+        raise ConfigError(f"{path}: not a note signer key") from None
+    except Malformed as problem:
+        raise ConfigError(f"{path}: {problem}") from None
+    if (key.name, key.type) != (name, kind):
+        raise ConfigError(f"{path}: a key of type {key.type:02x} for {key.name}, not of type {kind:02x} for {name}")
+    return key

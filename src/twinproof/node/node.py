@@ -10,13 +10,14 @@ FOLDER/policy.txt         what to hand to an auditor: the C2SP trust policy of t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from twinproof.errors import ConfigError, NotFound
+from twinproof.errors import ConfigError, NotFound, StorageFailed
 from twinproof.log.pin import Pin
 from twinproof.log.reader import Reader
 from twinproof.log.sqlite import SqliteStore
@@ -47,21 +48,35 @@ def init_node(folder: Path, origin: str, operator: str, *, clock: Clock = time.t
     """Make a new node: keys, settings, and a log whose first entry is the signed genesis.
 
     `origin` names the log (twin.example/log0), `operator` is the operator's IRI. Raises `ConfigError`
-    if the folder holds anything.
+    if the folder holds anything, `Malformed` for an operator that is no IRI, `StorageFailed`.
     """
     check_origin(origin)
     check_iri(operator, "operator")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is not an empty folder")
-    (folder / "keys").mkdir(parents=True, mode=0o700)
+    try:
+        _require_empty(folder)
+        (folder / "keys").mkdir(parents=True, mode=0o700)
+        _fill(folder, origin, operator, clock)
+    except OSError as problem:
+        raise StorageFailed(f"{problem.filename or folder}: {problem.strerror}") from None
+
+
+def _require_empty(folder: Path) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if (folder / "keys").is_dir() and not (folder / FILE_NAME).exists():
+        raise ConfigError(f"{folder} is left over from an init that did not end; delete it and start again")
+    raise ConfigError(f"{folder} is not an empty folder")
+
+
+def _fill(folder: Path, origin: str, operator: str, clock: Clock) -> None:
     log_key = keyring.new_signer_key(origin, note.ED25519)
     pq_key = keyring.new_signer_key(origin, note.COSIGNATURE_ML_DSA_44)
     operator_key = keyring.new_private_key()
     keyring.write_secret(folder / "keys" / "log.key", log_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "log-pq.key", pq_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "operator.pem", operator_key.to_pem())
-    (folder / OPERATOR_CARD).write_text(keyring.SignerCard(operator, operator_key.public).to_json())
-    (folder / POLICY).write_text(f"log {log_key.verifier}\nlog {pq_key.verifier}\nquorum none\n")
+    _write(folder / OPERATOR_CARD, keyring.SignerCard(operator, operator_key.public).to_json())
+    _write(folder / POLICY, f"log {log_key.verifier}\nlog {pq_key.verifier}\nquorum none\n")
     genesis = sign_statement(
         operator_key,
         issuer=operator,
@@ -79,7 +94,18 @@ def init_node(folder: Path, origin: str, operator: str, *, clock: Clock = time.t
     finally:
         store.close()
     # Last, so that a folder with settings is a whole node.
-    (folder / FILE_NAME).write_text(format_config(Config(origin)))
+    _write(folder / FILE_NAME, format_config(Config(origin)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole and durable, or not at all; raises `OSError`."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    keyring.sync_folder(path.parent)
 
 
 class Node:
@@ -138,15 +164,18 @@ class WritingNode(Node):
         self.store.close()
 
 
-def _signers(folder: Path) -> list[SignerKey]:
-    return [keyring.read_signer_key(folder / "keys" / name) for name in ("log.key", "log-pq.key")]
+def _signers(folder: Path, origin: str) -> list[SignerKey]:
+    return [
+        keyring.read_signer_key(folder / "keys" / name, origin, kind)
+        for name, kind in (("log.key", note.ED25519), ("log-pq.key", note.COSIGNATURE_ML_DSA_44))
+    ]
 
 
 @contextmanager
 def open_node(folder: Path, *, config: Config | None = None, clock: Clock = time.time) -> Iterator[WritingNode]:
     """Open for writing; raises `ConfigError`, `RolledBack`, `Corrupt` or `StorageFailed`."""
     settings = config or load_config(folder)
-    signers = _signers(folder)
+    signers = _signers(folder, settings.origin)
     store = SqliteStore(folder / DATABASE)
     try:
         writer = Writer(store, Pin(folder / PIN), signers, settings.origin, clock)
@@ -167,7 +196,7 @@ def open_node(folder: Path, *, config: Config | None = None, clock: Clock = time
 def read_node(folder: Path) -> Iterator[Node]:
     """Open just for reading, also while another process writes; raises as `open_node`."""
     settings = load_config(folder)
-    signers = _signers(folder)
+    signers = _signers(folder, settings.origin)
     store = SqliteStore(folder / DATABASE, read_only=True)
     try:
         yield Node(folder, settings, store, Reader(store), signers)
