@@ -256,7 +256,7 @@ def test_any_life_of_a_device(tmp_path: Path, durable: bool) -> None:
 
 _CHILD = """
 import sys
-from twinproof.edge import Outbox, Recorder
+from twinproof.edge import HttpSink, Outbox, Recorder
 from twinproof.proof.keys import EDDSA, PrivateKey
 
 path, url, run = sys.argv[1:]
@@ -283,19 +283,7 @@ def test_kill_9_in_the_middle_of_everything(tmp_path: Path) -> None:
     promised: dict[int, int] = {}
     with real_time_log() as (log, url):
         for run in range(10):
-            child = subprocess.Popen(
-                [sys.executable, "-c", _CHILD.format(issuer=ISSUER, subject=PUMP), tmp_path / "box", url, str(run)],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert child.stdout is not None
-            for _ in range(1 + 7 * run):
-                promised[run] = int(child.stdout.readline())
-            child.kill()
-            rest = child.stdout.read().splitlines()
-            promised[run] = int(rest[-1]) if rest else promised[run]
-            child.stdout.close()
-            child.wait()
+            promised[run] = _run_and_kill(tmp_path / "box", url, run, samples=1 + 7 * run)
         _deliver_the_rest(tmp_path / "box", log)
     statements = log.statements()
     assert [item.seq for item in statements] == list(range(len(statements)))
@@ -305,6 +293,22 @@ def test_kill_9_in_the_middle_of_everything(tmp_path: Path) -> None:
         found = [value - run * 1_000_000 for value in values if value // 1_000_000 == run]
         assert found == list(range(len(found)))
         assert len(found) > last
+
+
+def _run_and_kill(path: Path, url: str, run: int, *, samples: int) -> int:
+    """The number of the last sample that `record` returned for."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD.format(issuer=ISSUER, subject=PUMP), path, url, str(run)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None
+        seen = [child.stdout.readline() for _ in range(samples)]
+        child.kill()
+        seen += child.stdout.readlines()
+    # The kill may have cut the last line.
+    return int([line for line in seen if line.endswith("\n")][-1])
 
 
 def _deliver_the_rest(path: Path, log: FakeLog) -> None:

@@ -45,6 +45,8 @@ MAX_REQUESTS: Final = 64
 IDLE: Final = 60.0
 """Seconds that a pump with nothing to do may wait; a new statement wakes it earlier."""
 PRUNE_EVERY: Final = 60.0
+BUSY_IS_NEWS: Final = 5
+"""Times in a row that the log may say "later" before somebody is told."""
 
 LOST: Final = "the device has no record of this stream; what it had recorded and not delivered is missing"
 OLD_COPY: Final = (
@@ -126,14 +128,12 @@ class Courier:
 
     def failed(self, problem: TwinproofError) -> float:
         """Tell of a problem that concerns all streams; seconds to wait."""
-        if isinstance(problem, Overloaded):
-            wait = self._backoff.asked(problem.retry_after)
-        else:
-            wait = self._backoff.failed()
-            # An outage is told once, not at each attempt.
-            if str(problem) != self._told:
-                self._told = str(problem)
-                self._untold.append(problem)
+        busy = isinstance(problem, Overloaded)
+        wait = self._backoff.asked(problem.retry_after) if isinstance(problem, Overloaded) else self._backoff.failed()
+        # An outage is told once, not at each attempt; being busy is none until it lasts.
+        if type(problem).code != self._told and (not busy or self._backoff.failures >= BUSY_IS_NEWS):
+            self._told = type(problem).code
+            self._untold.append(problem)
         self._hold_until = self._monotonic() + wait
         return wait
 

@@ -146,6 +146,7 @@ class HttpSink:
     def head(self, issuer: str, subject: str) -> StreamHead | None:
         """See `Sink.head`."""
         status, answer = self._ask("GET", f"/streams?{urlencode({'iss': issuer, 'sub': subject})}", limit=_MAX_HEAD)
+        # Any web server says 404; a stream is numbered from 0 only on the word of a node.
         if status == 404 and _problem(answer) is not None:
             return None
         if status != 200:
@@ -184,9 +185,12 @@ class HttpSink:
         if response.status in (429, 503):
             kind = RateLimited if response.status == 429 else Overloaded
             raise kind(f"{self._base} is busy: {_problem(answer) or response.status}", _retry_after(response.headers))
-        wanted = "application/cbor"
-        if response.status == 200 and response.headers.get("Content-Type", "").split(";")[0].strip() != wanted:
-            raise Unreachable(f"{self._base} answered with another type than {wanted}; is this a node's address?")
+        kind_of_answer = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
+        wanted = "application/cbor" if response.status == 200 else "application/concise-problem-details+cbor"
+        if kind_of_answer != wanted:
+            raise Unreachable(
+                f"{self._base} answered {response.status} with another type than {wanted}; is this a node's address?"
+            )
         return response.status, answer
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
