@@ -200,11 +200,21 @@ CHECKPOINTS: list[tuple[str, Callable[[], Made], int, str]] = [
     ("the head of a fork", lambda: headless(lambda note: fork().checkpoint()), 3, "mark 0"),
     ("a policy of other keys", lambda: other_policy(policy_of(WITNESS)), 2, "names no log"),
     ("a quorum not reached", lambda: other_policy(policy_of(LOG_KEY, witnesses=[WITNESS])), 2, "quorum"),
-    ("a mark with a changed time", lambda: with_marks(replace(mark(5), checkpoint=mark(5).checkpoint[:-9] + b"AAAAAAA=\n")), 3, "mark 0"),
+    (
+        "a mark with a changed time",
+        lambda: with_marks(replace(mark(5), checkpoint=mark(5).checkpoint[:-9] + b"AAAAAAA=\n")),
+        3,
+        "mark 0",
+    ),
     ("a mark of another size", lambda: with_marks(relabelled(mark(5).checkpoint, b"\n5\n", b"\n6\n")), 3, "mark 0"),
     ("a mark with the proof of another size", lambda: with_marks(mark(5, proof_from=6)), 3, "mark 0"),
     ("a mark without proof", lambda: with_marks(Mark(mark(5).checkpoint, ())), 3, "mark 0"),
-    ("a mark with a hash too many", lambda: with_marks(replace(mark(5), proof=(*mark(5).proof, bytes(32)))), 3, "mark 0"),
+    (
+        "a mark with a hash too many",
+        lambda: with_marks(replace(mark(5), proof=(*mark(5).proof, bytes(32)))),
+        3,
+        "mark 0",
+    ),
     ("a mark of a fork", lambda: with_marks(mark(5), Mark(fork().checkpoint(6), mark(6).proof)), 3, "mark 1"),
     ("a mark of untrusted keys", lambda: with_marks(Mark(stranger_log().checkpoint(), mark(1).proof)), 3, "mark 0"),
     ("a mark of another trusted log", two_logs, 3, "of another log"),
@@ -215,7 +225,7 @@ CHECKPOINTS: list[tuple[str, Callable[[], Made], int, str]] = [
     ("a node changed", lambda: nodes(lambda n: [b"\0" * 32]), 4, "does not lead"),
     ("a node dropped", lambda: nodes(lambda n: []), 4, "too few"),
     ("a node added", lambda: nodes(lambda n: [*n, *n]), 4, "too many"),
-]  # fmt: skip
+]
 
 
 # --- a dishonest log ------------------------------------------------------------------------
@@ -395,7 +405,7 @@ MANIFEST: list[tuple[str, Callable[[], Made], int, str]] = [
     ("a later beginning", lambda: announced(lambda m: _first(m, first=1)), 9, "announced seq 1..4"),
     ("another last digest", lambda: announced(lambda m: _first(m, digest=b"\0" * 32)), 9, "ending in 00000000"),
     ("another subject", lambda: (replace(whole()[0], subject=OTHER_TWIN), whole()[1]), 5, "is another twin"),
-]  # fmt: skip
+]
 
 
 ALL = [pytest.param(*row[1:], id=row[0]) for row in (*SENDER, *CHECKPOINTS, *LOG, *MANIFEST)]
