@@ -37,6 +37,7 @@ SECTIONS = {
 
 
 @click.group(
+    name="twinproof",
     cls=Root,
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},

@@ -84,7 +84,7 @@ class Root(click.Group):
         except BrokenPipeError:
             # The reader went away (`| head`): nothing is wrong, but Python must not flush into the pipe again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return ExitCode.OK
+            return ExitCode.REFUSED
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             report_error("storage-failed", f"{place}{error.strerror or error}", as_json=as_json)
