@@ -134,7 +134,7 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize(("parse", "name", "value", "field", "fragment"), TABLES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("parse", "name", "value", "field", "fragment"), TABLES, ids=[f"{row[0].__name__} {row[1]}" for row in TABLES])
 def test_bad_payload_is_refused_with_its_field(parse: Any, name: str, value: Any, field: str, fragment: str) -> None:
     with pytest.raises(Malformed) as refusal:
         parse(cbor.encode(value))

@@ -1,10 +1,11 @@
 """Description payload: what a twin is, as a change to what was described before.
 
     {? "model": IRI, ? "lifecycle": stage, ? "set": {name: value, …}, ? "unset": [name, …],
-     ? "relate": [[name, target IRI], …], ? "unrelate": [[name, target IRI], …]}
+     ? "relate": [[name, target IRI], …], ? "unrelate": [[name, target IRI], …], ? "cause": digest}
 
-At least one key; names are 1..128 characters without spaces at their ends or invisible characters. Values are any CBOR
-that statements may hold. Normative page: spec/statement.md.
+`cause` names the request that this is the effect of. At least one other key; names are 1..128 characters
+without spaces at their ends or invisible characters. Values are any CBOR that statements may hold.
+Normative page: spec/statement.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cbor
-from twinproof.twin.grants import fields, text
+from twinproof.twin.grants import digest, fields, text
 from twinproof.twin.statement import HIDDEN, check_iri, shown
 
 DESCRIPTION: Final = "application/vnd.twinproof.description+cbor"
@@ -52,6 +53,8 @@ class Description:
     unset: tuple[str, ...] = ()
     relate: tuple[Relationship, ...] = ()
     unrelate: tuple[Relationship, ...] = ()
+    cause: bytes | None = None
+    """Digest of the desired or command statement that this is the effect of."""
 
 
 def format_description(description: Description) -> bytes:
@@ -67,14 +70,16 @@ def format_description(description: Description) -> bytes:
         changes = getattr(description, name)
         if changes:
             value[name] = [list(change) if type(change) is tuple else change for change in sorted(changes)]
+    if description.cause is not None:
+        value["cause"] = description.cause
     return cbor.encode(value)
 
 
 def parse_description(payload: bytes, issued_at: int = 0) -> Description:
     """Read a description payload; raises `Malformed` naming the key."""
-    keys = ("model", "lifecycle", "set", "unset", "relate", "unrelate")
+    keys = ("model", "lifecycle", "set", "unset", "relate", "unrelate", "cause")
     value = fields(cbor.decode(payload, what="description", max_depth=MAX_DEPTH), "description", (), keys)
-    if not value:
+    if not value.keys() - {"cause"}:
         raise Malformed("description", "changes nothing")
     lifecycle = value.get("lifecycle")
     if "lifecycle" in value and lifecycle not in tuple(Lifecycle):
@@ -83,9 +88,9 @@ def parse_description(payload: bytes, issued_at: int = 0) -> Description:
     if type(changed) is not dict or len(changed) > MAX_CHANGES or ("set" in value and not changed):
         raise Malformed("description.set", f"not a map of 1..{MAX_CHANGES} properties")
     for name in changed:
-        _name(name, "description.set")
+        check_property_name(name, "description.set")
     unset = _array(value, "unset")
-    names = tuple(_name(name, "description.unset") for name in unset)
+    names = tuple(check_property_name(name, "description.unset") for name in unset)
     if list(names) != sorted(set(names)) or not changed.keys().isdisjoint(names):
         raise Malformed("description.unset", "not sorted without repeats, or names a property that is set too")
     relate, unrelate = _relationships(value, "relate"), _relationships(value, "unrelate")
@@ -98,6 +103,7 @@ def parse_description(payload: bytes, issued_at: int = 0) -> Description:
         unset=names,
         relate=relate,
         unrelate=unrelate,
+        cause=digest(value["cause"], "description.cause") if "cause" in value else None,
     )
 
 
@@ -110,7 +116,8 @@ def _array(value: dict[str, cbor.Value], key: str) -> list[cbor.Value]:
     return items
 
 
-def _name(value: cbor.Value, field: str) -> str:
+def check_property_name(value: cbor.Value, field: str) -> str:
+    """Return `value` if it can name a property, command or relationship."""
     name = text(value, field, MAX_NAME)
     if not _NAME.fullmatch(name):
         raise Malformed(field, f"{shown(name)} has a space at an end, or an invisible character")
@@ -123,7 +130,7 @@ def _relationships(value: dict[str, cbor.Value], key: str) -> tuple[Relationship
     for item in _array(value, key):
         if type(item) is not list or len(item) != 2:
             raise Malformed(field, "members must be [name, target IRI]")
-        found.append((_name(item[0], field), check_iri(item[1], field)))
+        found.append((check_property_name(item[0], field), check_iri(item[1], field)))
     if found != sorted(set(found)):
         raise Malformed(field, "not sorted without repeats")
     return tuple(found)

@@ -170,7 +170,8 @@ def text(value: cbor.Value, field: str, limit: int) -> str:
     return value
 
 
-def _digest(value: cbor.Value, field: str) -> bytes:
+def digest(value: cbor.Value, field: str) -> bytes:
+    """Return `value` if it is a SHA-256 digest."""
     if type(value) is not bytes or len(value) != DIGEST_SIZE:
         raise Malformed(field, f"not a SHA-256 digest of {DIGEST_SIZE} bytes")
     return value
@@ -230,7 +231,7 @@ def parse_grant(payload: bytes, issued_at: int = 0) -> GrantTerms:
         can=_parse_can(value["can"]),
         scope=_parse_scope(value["scope"]),
         window=_parse_window(value),
-        via=_digest(value["via"], "grant.via") if "via" in value else None,
+        via=digest(value["via"], "grant.via") if "via" in value else None,
     )
 
 
@@ -292,4 +293,4 @@ def parse_revocation(payload: bytes, issued_at: int = 0) -> Revocation:
     """Read a revoke payload; raises `Malformed`."""
     value = fields(cbor.decode(payload, what="revoke"), "revoke", ("grant",), ("reason",))
     reason = text(value["reason"], "revoke.reason", MAX_REASON) if "reason" in value else None
-    return Revocation(_digest(value["grant"], "revoke.grant"), reason)
+    return Revocation(digest(value["grant"], "revoke.grant"), reason)

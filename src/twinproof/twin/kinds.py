@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from twinproof.errors import Malformed
-from twinproof.twin import attestation, columns, description, grants, senml
+from twinproof.twin import alarm, attestation, columns, description, grants, model, operation, senml
 from twinproof.twin.grants import Capability
 from twinproof.twin.statement import Statement
 
@@ -40,6 +40,13 @@ KINDS: Final = {
         Kind("description", description.DESCRIPTION, Capability.DESCRIBE, description.parse_description),
         Kind("attestation", attestation.ATTESTATION, Capability.ATTEST, attestation.parse_attestation),
         Kind("resume", attestation.RESUME, None, attestation.parse_resume),
+        Kind("model", model.MODEL, Capability.DESCRIBE, model.parse_model),
+        Kind("desired", operation.DESIRED, Capability.OPERATE, operation.parse_desired),
+        Kind("command", operation.COMMAND, Capability.OPERATE, operation.parse_command),
+        Kind("acknowledgement", operation.ACKNOWLEDGEMENT, Capability.RECORD, operation.parse_acknowledgement),
+        Kind("rule", alarm.RULE, Capability.OPERATE, alarm.parse_rule),
+        Kind("alarm", alarm.ALARM, Capability.PREDICT, alarm.parse_alarm),
+        Kind("alarm-response", alarm.ALARM_RESPONSE, Capability.OPERATE, alarm.parse_alarm_response),
     )
 }
 """By content type."""

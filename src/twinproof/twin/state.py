@@ -15,6 +15,7 @@ from twinproof.twin.attestation import Attestation, Resume
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description, Lifecycle, Relationship
 from twinproof.twin.kinds import parse_payload
+from twinproof.twin.live import LiveState
 from twinproof.twin.senml import Reading
 from twinproof.twin.statement import Statement
 
@@ -55,6 +56,7 @@ class TwinState:
     """All of them, oldest first; values are the types."""
     losses: list[Told] = field(default_factory=list)
     """Resumes: a device admitted that it lost its record; values are the reasons."""
+    live: LiveState = field(default_factory=LiveState)
     statements: int = 0
     last_index: int = -1
 
@@ -78,7 +80,7 @@ class TwinState:
             case list():
                 self._record(content, index)
             case _:
-                pass
+                self.live.apply(index, statement, content)
         self.statements += 1
         self.last_index = index
 
@@ -122,8 +124,31 @@ class TwinState:
                 "losses": [list(told) for told in self.losses],
                 "statements": self.statements,
                 "last_index": self.last_index,
+                **self.live.to_map(),
             }
         )
+
+    @classmethod
+    def from_cbor(cls, data: bytes) -> TwinState:
+        """The state that `to_cbor` wrote; for bytes of our own only. Raises `Malformed`, `KeyError` or `TypeError`."""
+        value = cbor.decode(data, what="state", max_depth=cbor.MAX_DEPTH)
+        return cls(
+            subject=value["sub"],
+            model=_untold(value["model"]),
+            lifecycle=_untold(value["lifecycle"]),
+            properties={name: Told(*told) for name, told in value["properties"].items()},
+            relationships={(name, target): Told(None, *told) for name, target, *told in value["relationships"]},
+            readings={name: Latest(*latest) for name, latest in value["readings"].items()},
+            attestations=[Told(*told) for told in value["attestations"]],
+            losses=[Told(*told) for told in value["losses"]],
+            live=LiveState.from_map(value),
+            statements=value["statements"],
+            last_index=value["last_index"],
+        )
+
+
+def _untold(value: list[cbor.Value] | None) -> Told | None:
+    return None if value is None else Told(*value)
 
 
 def _told(told: Told | None) -> list[cbor.Value] | None:

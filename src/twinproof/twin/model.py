@@ -1,0 +1,65 @@
+"""Models of twins: the statement that publishes one, and what a compiled one can check.
+
+    model   {"language": "dtdl", "document": bytes}
+
+`sub` is the model's own identifier, such as dtmi:com:example:engine;1. A published model never
+changes: a change is a new version. Parsing and compiling a document is `twinproof.models`' work; this
+module knows only what intake and views ask of the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from twinproof.errors import Malformed
+from twinproof.proof import cbor
+from twinproof.twin.grants import fields
+
+MODEL: Final = "application/vnd.twinproof.model+cbor"
+DTDL: Final = "dtdl"
+LANGUAGES: Final = frozenset({DTDL})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDocument:
+    """What a model statement says."""
+
+    language: str
+    document: bytes
+    """As its author wrote it; DTDL: JSON."""
+
+
+class TwinModel(Protocol):
+    """One Interface, compiled. Every check raises `Malformed` naming what does not fit, or returns nothing."""
+
+    @property
+    def id(self) -> str:
+        """The model's identifier."""
+
+    def check_property(self, name: str, value: Any) -> None:
+        """`value` fits the property `name`."""
+
+    def check_telemetry(self, name: str, value: Any) -> None:
+        """`value` fits the telemetry `name`; a component's is `component.name`."""
+
+    def check_command_request(self, name: str, value: Any) -> None:
+        """`value` fits the request of the command `name`; None: it has none."""
+
+    def check_command_response(self, name: str, value: Any) -> None:
+        """`value` fits the response of the command `name`."""
+
+
+def format_model(model: ModelDocument) -> bytes:
+    """The payload of a model statement."""
+    return cbor.encode({"language": model.language, "document": model.document})
+
+
+def parse_model(payload: bytes, issued_at: int = 0) -> ModelDocument:
+    """Read a model payload; raises `Malformed` naming the key. The document itself is not read."""
+    value = fields(cbor.decode(payload, what="model"), "model", ("language", "document"))
+    if value["language"] not in LANGUAGES:
+        raise Malformed("model.language", f"none of {', '.join(sorted(LANGUAGES))}")
+    if type(value["document"]) is not bytes or not value["document"]:
+        raise Malformed("model.document", "not bytes, or empty")
+    return ModelDocument(value["language"], value["document"])
