@@ -20,6 +20,7 @@ from twinproof.errors import (
 )
 from twinproof.proof.keys import EDDSA, PrivateKey
 from twinproof.testing.edge import Fault
+from twinproof.twin.attestation import RESUME
 from twinproof.twin.stream import StreamHead
 
 PASSING = [fault for fault in Fault if fault is not Fault.TOO_LARGE]
@@ -243,6 +244,33 @@ def test_a_refusal_for_good_is_kept_and_given_up_by_resume_alone(device: Device)
     before = device.outbox.undelivered_bytes
     assert device.outbox.discard_abandoned(device.twin().id) == 2
     assert device.outbox.undelivered_bytes == before - sum(len(item.raw or b"") for item in abandoned)
+
+
+def test_a_stream_given_up_at_its_very_beginning_begins_with_the_resume(device: Device) -> None:
+    started(device)
+    record(device, 1)
+    device.log.refuses[0] = Malformed("payload", "no")
+    device.deliver()
+    device.log.refuses.clear()
+    record(device, 2)
+    device.recorder.resume(PUMP, "the first statement was refused")
+    device.deliver()
+    assert device.logged()[0].content_type == RESUME
+    assert device.values() == [2]
+
+
+def test_a_stopped_stream_asks_nothing_of_the_log(device: Device) -> None:
+    started(device)
+    record(device, 1, 2, 3)
+    device.log.refuses[1] = Malformed("payload", "no")
+    device.deliver()
+    calls = device.log.calls
+    record(device, 4)
+    device.deliver()
+    assert device.log.calls == calls
+    device.crash()
+    device.deliver()
+    assert device.log.calls == calls
 
 
 def test_a_stopped_stream_does_not_hold_up_another(device: Device) -> None:

@@ -137,6 +137,25 @@ def test_an_old_copy_that_signed_offline_is_found_out(device: Device) -> None:
     assert [item.raw is not None for item in device.outbox.statements(ISSUER, PUMP) if item.seq == 1] == [True]
 
 
+def test_an_old_copy_far_behind_that_signed_offline_says_nothing_more(device: Device) -> None:
+    record(device, 1)
+    device.deliver()
+    copy = device.copy()
+    for value in (2, 3, 4):
+        record(device, value)
+        device.deliver()
+    device.restore(copy)
+    device.log.faults.append(Fault.LOST_REQUEST)
+    device.recorder.pump()
+    record(device, 100)
+    device.deliver()
+    stopped = device.twin().stopped
+    assert stopped is not None
+    assert stopped.reason == "equivocation"
+    assert device.values() == [1, 2, 3, 4]
+    assert device.resumes() == []
+
+
 def test_a_copy_of_every_moment_forks_nothing(make_device: MakeDevice) -> None:
     """Each copy is restored in turn: whatever it does, the log never holds a number twice, nor loses one."""
     device = make_device(durable=True)

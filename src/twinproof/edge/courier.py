@@ -260,13 +260,8 @@ class Courier:
     def _send(self, tally: _Tally) -> bool:
         """Send one request; whether there was anything to send."""
         now = self._monotonic()
-        routes = list(self._routes.items())
-        resting = [number for number, route in routes if route.hold_until > now]
-        # A stream whose end is in doubt is asked about first, unless sending is what settles the doubt.
-        doubtful = [number for number, route in routes if not route.asked and not route.behind]
-        batch = self._outbox.queued(
-            self._issuer, limit=self._send_limit, max_bytes=SEND_BYTES, without={*resting, *doubtful}
-        )
+        resting = [number for number, route in list(self._routes.items()) if route.hold_until > now]
+        batch = self._outbox.queued(self._issuer, limit=self._send_limit, max_bytes=SEND_BYTES, without=resting)
         if not batch:
             return False
         tally.requests += 1
