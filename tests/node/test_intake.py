@@ -13,27 +13,21 @@ from tests.builders import (
     GATEWAY,
     INSPECTOR,
     MODEL,
-    OPERATOR,
     OTHER_TWIN,
     START,
     STRANGER,
-    TWIN,
     Log,
-    Signer,
     signer,
 )
 from tests.node.bench import Bench
+from tests.node.refusals import draft, refusals, with_headers
 from twinproof.errors import (
     Amplified,
-    BadSignature,
-    ChainBroken,
     Corrupt,
     Equivocation,
-    FutureDated,
     Gap,
     InternalError,
     Malformed,
-    NotAuthorised,
     OutOfScope,
     OutsideValidity,
     Overloaded,
@@ -47,11 +41,9 @@ from twinproof.node.config import Limits
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.proof import cose
 from twinproof.testing import MemoryStore
-from twinproof.twin import grants, senml
 from twinproof.twin.description import Description
-from twinproof.twin.grants import Capability, Genesis, Revocation, Scope, Window
-from twinproof.twin.reading import Reading
-from twinproof.twin.statement import PREV, SEQ, parse_statement
+from twinproof.twin.grants import Capability, Scope, Window
+from twinproof.twin.statement import SEQ, parse_statement
 
 RECORD = {Capability.RECORD}
 
@@ -72,93 +64,9 @@ def working(bench: Bench) -> Bench:
     return bench
 
 
-def reading(value: float = 1.0, at: int = START) -> bytes:
-    return senml.format_senml([Reading("T24", value, "K", float(at), None)])
-
-
-def draft(script: Log, by: Signer, *, subject: str = TWIN, **more: Any) -> bytes:
-    return script.draft(by, subject, senml.SENML, reading(), **more)
-
-
-def with_headers(raw: bytes, by: Signer, changes: dict[Any, Any]) -> bytes:
-    """The statement with other protected headers, signed again."""
-    sign1 = cose.parse_sign1(raw)
-    headers = {**sign1.headers, **changes}
-    del headers[cose.ALG]
-    assert sign1.payload is not None
-    return cose.format_sign1(cose.sign(by.key, headers, sign1.payload))
-
-
-# --- one refusal each -------------------------------------------------------------------------
-
-
-def hostile(script: Log) -> dict[str, tuple[bytes, type[Exception], str]]:
-    """Statements that a log as `working` must refuse."""
-    next_one = draft(script, DEVICE)
-    skipped = with_headers(next_one, DEVICE, {SEQ: 9})
-    administrator = {Capability.ADMINISTER, Capability.RECORD}
-    terms = grants.GrantTerms(STRANGER.issuer, STRANGER.key.public, frozenset(administrator), Scope("prefix", ""))
-    by_device = script.draft(DEVICE, script.subject, grants.GRANT, grants.format_grant(terms))
-    genesis = grants.format_genesis(Genesis(script.origin, (script.keys[0].verifier,), OPERATOR.key.public))
-    foreign = Signer(OPERATOR.issuer, DEVICE.key)
-    return {
-        "unknown key": (draft(script, STRANGER), UnknownSigner, "no grant in the log introduces the key"),
-        "another's name": (draft(script, Signer(GATEWAY.issuer, DEVICE.key)), UnknownSigner, GATEWAY.issuer),
-        "another's signature": (
-            next_one[:-64] + draft(script, DEVICE, at=START + 1)[-64:],
-            BadSignature,
-            "does not verify",
-        ),
-        "another twin": (draft(script, DEVICE, subject=OTHER_TWIN), OutOfScope, "holds no grant to record"),
-        "another kind": (
-            script.draft(DEVICE, TWIN, "application/vnd.twinproof.description+cbor", b"\xa1cset\xa1asaA"),
-            OutOfScope,
-            "holds no grant to describe",
-        ),
-        "gap": (skipped, Gap, "the next one is 2"),
-        "broken chain": (with_headers(next_one, DEVICE, {PREV: b"\5" * 32}), ChainBroken, "prev of seq 2"),
-        "future": (draft(script, DEVICE, at=START + 301), FutureDated, "301 s ahead"),
-        "device grants": (by_device, NotAuthorised, "the genesis: is held by"),
-        "device as the operator": (
-            draft(script, foreign, subject=script.subject),
-            UnknownSigner,
-            OPERATOR.issuer,
-        ),
-        "second genesis": (
-            script.draft(OPERATOR, script.subject, grants.GENESIS, genesis),
-            NotAuthorised,
-            "index 0 and nowhere else",
-        ),
-        "unknown grant revoked": (
-            script.draft(OPERATOR, script.subject, grants.REVOKE, grants.format_revocation(Revocation(b"\1" * 32))),
-            NotAuthorised,
-            "no grant 0101",
-        ),
-        "genesis revoked": (
-            script.draft(
-                OPERATOR,
-                script.subject,
-                grants.REVOKE,
-                grants.format_revocation(Revocation(script.statement(0).digest)),
-            ),
-            NotAuthorised,
-            "cannot be revoked",
-        ),
-        "grant about a twin": (
-            script.draft(OPERATOR, TWIN, grants.GRANT, grants.format_grant(terms)),
-            Malformed,
-            "sub: authority statements are about",
-        ),
-        "unknown kind": (script.draft(DEVICE, TWIN, "text/plain", b"x"), Malformed, "content type"),
-        "no SenML": (script.draft(DEVICE, TWIN, senml.SENML, b"\x00"), Malformed, ""),
-        "empty": (b"", Malformed, "statement"),
-        "over 60 KiB": (bytes(61_441), TooLarge, "61441 bytes"),
-    }
-
-
-@pytest.mark.parametrize("name", hostile(Log()))
+@pytest.mark.parametrize("name", refusals(Log()))
 def test_a_refused_statement_leaves_no_trace(working: Bench, name: str) -> None:
-    raw, error, fragment = hostile(working.script)[name]
+    raw, error, fragment = refusals(working.script)[name]
     before = working.memory.head()
     refusal = working.refusal(raw)
     assert type(refusal) is error
@@ -170,7 +78,10 @@ def test_a_refused_statement_leaves_no_trace(working: Bench, name: str) -> None:
     assert working.findings() == []
 
 
-def test_the_tolerance_is_taken(working: Bench) -> None:
+def test_the_tolerance_is_taken_and_no_second_more(working: Bench) -> None:
+    refusal = working.refusal(draft(working.script, DEVICE, at=START + 301))
+    assert isinstance(refusal, FutureDated)
+    assert "301 s ahead" in str(refusal)
     assert working.take(working.script.record(DEVICE, 3.0, at=START + 300).raw) == [4]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final
 
@@ -48,25 +48,43 @@ _STATUS: Final[tuple[tuple[type[TwinproofError], int, str], ...]] = (
     (ConfigError, 500, "Internal error"),
 )
 """First match counts; SCRAPI's own titles where it has them."""
+_FIELD_TITLES: Final = {
+    "alg": "Bad Signature Algorithm",
+    "payload": "Payload Missing",
+    "entry": "Invalid locator",
+}
+"""SCRAPI's titles for some fields of malformed input."""
 
 
 def status_of(error: TwinproofError) -> tuple[int, str]:
     """HTTP status and problem title of an error."""
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
+            if type(error) is Malformed:
+                return status, _FIELD_TITLES.get(error.field, title)
             return status, title
     return 500, "Internal error"
 
 
-def problem(error: TwinproofError, *, status: int | None = None, title: str | None = None) -> Response:
+def problem_body(error: TwinproofError, title: str) -> bytes:
+    """Concise problem details: title and detail (RFC 9290 §2)."""
+    return cbor.encode({-1: title, -2: f"{error.code}: {error}"})
+
+
+def problem(
+    error: TwinproofError,
+    *,
+    status: int | None = None,
+    title: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """The problem response for `error`; 429 and 503 say when to come back."""
     usual_status, usual_title = status_of(error)
     status = status or usual_status
-    body = cbor.encode({-1: title or usual_title, -2: f"{error.code}: {error}"})
-    headers = {}
+    sent = dict(headers or {})
     if status in (429, 503):
-        headers["retry-after"] = str(ceil(error.retry_after) if isinstance(error, Overloaded) else 5)
-    return Response(body, status, headers, PROBLEM)
+        sent["retry-after"] = str(ceil(error.retry_after) if isinstance(error, Overloaded) else 5)
+    return Response(problem_body(error, title or usual_title), status, sent, PROBLEM)
 
 
 def batch(checkpoint: bytes, outcomes: Sequence[Outcome], receipt_of: Callable[[int], bytes] | None) -> bytes:

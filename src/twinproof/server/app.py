@@ -12,7 +12,9 @@
 | GET  /bundle?sub=…                      | history bundle of a twin                                  |
 | GET  /checkpoint, /tile/…               | C2SP tlog-tiles                                           |
 | GET  /.well-known/scitt-keys[/{kid}]    | COSE keys of the receipts                                 |
-| GET  /health                            | 200 while statements are taken                            |
+| GET  /health                            | 200 while statements are taken, else 503                  |
+
+Every GET answers HEAD too. Refusals are RFC 9290 problem details (`answers`).
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from typing import Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from twinproof import __version__
-from twinproof.errors import LogError, Malformed, NotFound, TooLarge, TwinproofError
+from twinproof.errors import InternalError, Malformed, NotFound, Overloaded, TooLarge, TwinproofError
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import WritingNode
 from twinproof.proof import cbor, tiles
@@ -39,7 +42,7 @@ from twinproof.proof.checkpoint import parse_decimal
 from twinproof.server.answers import CBOR, CBOR_SEQUENCE, COSE, batch, problem
 from twinproof.server.limits import RateLimit
 from twinproof.twin.evidence import MEDIA_TYPE
-from twinproof.twin.statement import MAX_STATEMENT, check_iri
+from twinproof.twin.statement import MAX_STATEMENT, check_iri, shown
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 T = TypeVar("T")
@@ -55,6 +58,9 @@ def answered(handler: Handler) -> Handler:
             return await handler(self, request)
         except TwinproofError as error:
             return problem(error)
+        except TimeoutError:
+            slow = Malformed("body", f"did not arrive within {self.limits.body_seconds} s")
+            return problem(slow, status=408, title="Request Timeout", headers={"connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)
 
@@ -64,11 +70,13 @@ def answered(handler: Handler) -> Handler:
 class Endpoints:
     """The handlers, on one node."""
 
-    def __init__(self, node: WritingNode) -> None:
+    def __init__(self, node: WritingNode, clock: Callable[[], float]) -> None:
         self.node = node
         limits = node.config.limits
         self.limits = limits
-        self.rate = RateLimit(limits.rate, limits.burst, monotonic)
+        self.rate = RateLimit(limits.rate, limits.burst, clock)
+        self.held_bytes = 0
+        """Of bodies that are still arriving."""
 
     def routes(self) -> list[Route]:
         """All routes, the fixed ones before the patterns."""
@@ -124,11 +132,18 @@ class Endpoints:
             raise Malformed("content-type", f"must be {media_type}")
         parts: list[bytes] = []
         size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLarge("body", f"over {limit} bytes")
-            parts.append(part)
+        try:
+            async with asyncio.timeout(self.limits.body_seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    self.held_bytes += len(part)
+                    if size > limit:
+                        raise TooLarge("body", f"over {limit} bytes")
+                    if self.held_bytes > self.limits.queue_bytes and self.held_bytes > size:
+                        raise Overloaded("too many bytes are arriving already; send again later", 1)
+                    parts.append(part)
+        finally:
+            self.held_bytes -= size
         return b"".join(parts)
 
     # --- reading ---
@@ -201,11 +216,9 @@ class Endpoints:
         key = self.node.receipt_key
         return {**key.cose_key, 2: key.thumbprint, 3: key.algorithm}
 
+    @answered
     async def health(self, request: Request) -> Response:
-        try:
-            size = self.node.reader.head().size
-        except LogError as error:
-            return problem(error)
+        size = await run_in_threadpool(self.node.intake.require_ready)
         return JSONResponse({"origin": self.node.config.origin, "size": size})
 
 
@@ -217,13 +230,25 @@ def _flag(request: Request, name: str) -> bool:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    return problem(NotFound(f"no {request.url.path} here; the routes are in docs/http.md"))
+    path = str(request.scope["path"])
+    return problem(NotFound(f"no {shown(path)} here; the routes are in docs/http.md"))
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    return problem(Malformed("method", f"{request.method} is not for {request.url.path}"), status=405)
+    path = str(request.scope["path"])
+    headers = error.headers if isinstance(error, HTTPException) else None
+    wrong = Malformed("method", f"{shown(request.method)} is not for {shown(path)}")
+    return problem(wrong, status=405, title="Method Not Allowed", headers=headers)
 
 
-def make_app(node: WritingNode) -> Starlette:
-    """The ASGI application on an open node; the caller closes the node."""
-    return Starlette(routes=Endpoints(node).routes(), exception_handlers={404: _not_found, 405: _wrong_method})
+async def _defect(request: Request, error: Exception) -> Response:
+    # What happened is in the log: the server re-raises it there.
+    return problem(InternalError("a defect of the node; its log says more"))
+
+
+def make_app(node: WritingNode, clock: Callable[[], float] = monotonic) -> Starlette:
+    """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates."""
+    handlers = {404: _not_found, 405: _wrong_method, 500: _defect}
+    app = Starlette(routes=Endpoints(node, clock).routes(), exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from types import FrameType
+from typing import Final
 
 import uvicorn
 
+from twinproof.errors import ConfigError
 from twinproof.node.node import WritingNode
 from twinproof.server.app import make_app
+from twinproof.server.protocol import HEAD_SECONDS, BoundedProtocol
 
-GRACE: int = 30
+GRACE: Final = 30
 """Seconds that running requests have after SIGTERM or SIGINT."""
+BACKLOG: Final = 1024
 
 
 class Server(uvicorn.Server):
@@ -20,28 +26,49 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._on_ready = on_ready
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        for server in self.servers:
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
-                shown = f"[{host}]" if ":" in host else host
-                self._on_ready(f"http://{shown}:{port}")
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            self._on_ready(f"http://{shown}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn would raise the signal again once it is done, and so end the process before the node is closed.
+        # A second signal ends the wait for running requests.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises `ConfigError` if the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=found[0][0], backlog=BACKLOG)
+    except (OSError, UnicodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "no host name"
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}; see [listen] in twinproof.toml") from None
 
 
 def serve(node: WritingNode, *, on_ready: Callable[[str], None], access_log: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM; running requests are finished, then the caller closes the node."""
-    listen = node.config.listen
+    """Serve until SIGINT or SIGTERM; running requests are finished, then the caller closes the node.
+
+    Raises `ConfigError` if the address cannot be had.
+    """
+    listener = listen(node.config.listen.host, node.config.listen.port)
     config = uvicorn.Config(
         make_app(node),
-        host=listen.host,
-        port=listen.port,
-        log_level="warning",
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="info" if access_log else "warning",
         access_log=access_log,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=75,
-        h11_max_incomplete_event_size=64 * 1024,
-        backlog=1024,
+        timeout_keep_alive=HEAD_SECONDS,
+        backlog=BACKLOG,
     )
-    Server(config, on_ready).run()
+    try:
+        Server(config, on_ready).run([listener])
+    finally:
+        listener.close()

@@ -1,0 +1,108 @@
+"""uvicorn's HTTP protocol, with the limits on a request's head that it lacks: bytes, and time.
+
+Without them a client that never ends its headers holds a connection, and memory, for as long as it
+likes. Bodies are limited where they are read, in `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from twinproof.errors import Malformed, TooLarge
+from twinproof.server.answers import PROBLEM, problem_body
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes of a request line and its headers."""
+HEAD_SECONDS: Final = 75
+"""Seconds that a connection may be open without a whole request head, or idle between requests."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._in_head = True
+        self._head_ended = False
+        self._head_size = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        continued, self._head_ended = self._in_head, False
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        # A head that ended in this piece was measured then; what followed it was a body.
+        if continued and not self._head_ended:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self._refuse_head()
+                return
+        if self._timer is None:
+            self._start_timer()
+
+    # --- httptools' callbacks ---
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_ended = True
+        self._head_size = 0
+        self._stop_timer()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+            self._refuse_head()
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    # --- refusals ---
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP and close."""
+        self._refuse(400, Malformed("request", "not HTTP/1.1"))
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, TooLarge("headers", f"over {MAX_HEAD} bytes"))
+
+    def _refuse(self, status: int, error: Malformed) -> None:
+        if self.transport.is_closing():
+            return
+        body = problem_body(error, "Malformed request")
+        head = f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()
+
+    # --- time ---
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._on_timer)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]
+            self._start_timer()  # the answer to the last request is still on its way
+        elif not self.transport.is_closing():
+            self.transport.close()
