@@ -1,0 +1,78 @@
+"""The registry of kinds: every one has an example that its parser takes, a capability and a place in the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.builders import DEVICE, LOG_KEY, OPERATOR, ORIGIN, START, Log
+from twinproof.errors import Malformed
+from twinproof.proof import cbor
+from twinproof.twin import attestation, columns, description, grants, senml
+from twinproof.twin.grants import Capability, Genesis, GrantTerms, Revocation, Scope
+from twinproof.twin.kinds import KINDS, Kind, kind_of, parse_payload
+from twinproof.twin.reading import Reading
+
+EXAMPLES: dict[str, tuple[str, Capability | None, bytes]] = {
+    "genesis": (
+        grants.GENESIS,
+        Capability.ADMINISTER,
+        grants.format_genesis(Genesis(ORIGIN, (LOG_KEY.verifier,), OPERATOR.key.public)),
+    ),
+    "grant": (
+        grants.GRANT,
+        Capability.ADMINISTER,
+        grants.format_grant(GrantTerms("urn:x", DEVICE.key.public, frozenset(Capability), Scope("prefix", ""))),
+    ),
+    "revoke": (grants.REVOKE, Capability.ADMINISTER, grants.format_revocation(Revocation(b"\0" * 32))),
+    "readings": (senml.SENML, Capability.RECORD, senml.format_senml([Reading("T", 1.5, "K", float(START))])),
+    "columns": (columns.COLUMNS, Capability.RECORD, columns.format_columns(START, [("T", "K", [1.5])], step=1)),
+    "description": (
+        description.DESCRIPTION,
+        Capability.DESCRIBE,
+        description.format_description(description.Description(model="urn:m")),
+    ),
+    "attestation": (
+        attestation.ATTESTATION,
+        Capability.ATTEST,
+        attestation.format_attestation(attestation.Attestation("urn:x")),
+    ),
+    "resume": (attestation.RESUME, None, attestation.format_resume(attestation.Resume("x"))),
+}
+"""The kernel's kinds; tests of others stand beside their modules."""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_kind_takes_its_example_and_no_other(name: str) -> None:
+    content_type, capability, payload = EXAMPLES[name]
+    kind = KINDS[content_type]
+    assert (kind.name, kind.content_type, kind.capability) == (name, content_type, capability)
+    statement = Log().say(OPERATOR, "urn:x", content_type, payload)
+    assert kind_of(statement) is kind
+    assert parse_payload(statement) == kind.parse(payload, START)
+    for other, (_, _, foreign) in EXAMPLES.items():
+        if other != name:
+            with pytest.raises(Malformed):
+                kind.parse(foreign, START)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("value", [None, 0, "", b"", [], {}, [[]], {"": 0}, cbor.Tagged(1, 0)], ids=repr)
+def test_each_kind_refuses_what_is_empty_or_of_another_shape(kind: Kind, value: Any) -> None:
+    for payload in (cbor.encode(value), b"", cbor.encode(value) * 2):
+        with pytest.raises(Malformed):
+            kind.parse(payload, START)
+
+
+def test_an_unknown_content_type_is_refused_by_name() -> None:
+    statement = Log().say(OPERATOR, "urn:x", "application/json", b"{}")
+    for call in (kind_of, parse_payload):
+        with pytest.raises(Malformed, match="'application/json'") as refusal:
+            call(statement)
+        assert refusal.value.field == "content type"
+
+
+def test_names_and_content_types_are_unique() -> None:
+    assert {kind.content_type for kind in KINDS.values()} == KINDS.keys()
+    assert len({kind.name for kind in KINDS.values()}) == len(KINDS)
