@@ -108,10 +108,7 @@ def contains(wide: Pattern, narrow: Pattern) -> bool:
         other = narrow.levels[at]
         if other == "#" or (level != "+" and level != other):
             return False
-    return len(narrow.levels) == len(wide.levels) or (
-        # `a/#` matches `a`, which `a` alone does too; anything longer it would not.
-        False
-    )
+    return len(narrow.levels) == len(wide.levels)
 
 
 def overlaps(one: Pattern, other: Pattern) -> bool:

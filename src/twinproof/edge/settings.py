@@ -2,13 +2,13 @@
 
     @dataclass(frozen=True, slots=True)
     class Listen:
-        host: str = setting(text())
-        port: int = setting(number(1, 65535), 8600)
+        host: Annotated[str, text()]
+        port: Annotated[int, number(1, 65535)] = 8600
 
     listen = read_table(Listen, {"host": "::1"}, Place(path, "listen"))
 
-A field's reader turns the decoded TOML value into the field's value and raises `ConfigError` through its `Place`,
-which names file, table and key. A field without a default is required.
+The reader in a field's annotation turns the decoded TOML value into the field's value and raises `ConfigError` through
+its `Place`, which names file, table and key. A field without a default is required.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_type_hints
 
 from twinproof.errors import ConfigError, Malformed
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_READ: Final = "read"
 _MAX_TEXT: Final = 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -57,9 +57,14 @@ Reader = Callable[[Any, Place, str], T]
 """(decoded value, its place, its key) -> the field's value."""
 
 
-def setting(read: Reader[T], default: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field that `read_table` fills; required if it has no default."""
-    return dataclasses.field(default=default, metadata={_READ: read})
+@cache
+def _readers(kind: type[Any]) -> dict[str, tuple[Reader[Any], bool]]:
+    """Key -> (its reader, whether it is required)."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        field.name: (hints[field.name].__metadata__[0], field.default is dataclasses.MISSING)
+        for field in dataclasses.fields(kind)
+    }
 
 
 def read_table(kind: type[T], value: object, place: Place) -> T:
@@ -69,15 +74,15 @@ def read_table(kind: type[T], value: object, place: Place) -> T:
     """
     if type(value) is not dict:
         raise ConfigError(f"{place.file}: {place.table} is not a table")
-    known: dict[str, Any] = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = _readers(kind)  # type: ignore[arg-type]  # a class is hashable
     for key in value:
         if key not in known:
             raise place.error(key, f"is no key of this table; known are {', '.join(known)}")
     found: dict[str, Any] = {}
-    for key, field in known.items():
+    for key, (read, required) in known.items():
         if key in value:
-            found[key] = field.metadata[_READ](value[key], place, key)
-        elif field.default is dataclasses.MISSING:
+            found[key] = read(value[key], place, key)
+        elif required:
             raise place.error(key, "is missing")
     made = kind(**found)
     check = getattr(made, "check", None)
@@ -142,7 +147,7 @@ def choice(kind: type[E]) -> Reader[E]:
     return read
 
 
-def path(value: Any, place: Place, key: str) -> Path:
+def file_path(value: Any, place: Place, key: str) -> Path:
     """A path; a relative one begins in the folder of the TOML file."""
     return place.path(text()(value, place, key))
 
@@ -225,7 +230,7 @@ def secret(value: Any, place: Place, key: str) -> Secret:
         raise place.error(key, 'must be { env = "NAME" } or { file = "path" }: secrets do not stand in this file')
     ((kind, where),) = value.items()
     if kind == "file":
-        return Secret(place, key, file=path(where, place, key))
+        return Secret(place, key, file=file_path(where, place, key))
     name = text()(where, place, key)
     if not _VARIABLE.match(name):
         raise place.error(key, f"{name!r:.60} cannot be the name of an environment variable")
