@@ -25,6 +25,7 @@ from twinproof.errors import (
     Amplified,
     Corrupt,
     Equivocation,
+    FutureDated,
     Gap,
     InternalError,
     Malformed,

@@ -242,6 +242,8 @@ def test_wrong_methods(served: Served, path: str) -> None:
         "/tiles/0/000",
         "//checkpoint",
         "/checkpoint%2f",
+        "/checkpoint%0a",
+        "/entries/0/statement%0A",
         "/Checkpoint",
         "/%00",
         "/%ff",

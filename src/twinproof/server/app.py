@@ -20,6 +20,7 @@ Every GET answers HEAD too. Refusals are RFC 9290 problem details (`answers`).
 from __future__ import annotations
 
 import asyncio
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
@@ -249,6 +250,10 @@ async def _defect(request: Request, error: Exception) -> Response:
 def make_app(node: WritingNode, clock: Callable[[], float] = monotonic) -> Starlette:
     """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates."""
     handlers = {404: _not_found, 405: _wrong_method, 500: _defect}
-    app = Starlette(routes=Endpoints(node, clock).routes(), exception_handlers=handlers)
+    routes = Endpoints(node, clock).routes()
+    for route in routes:
+        # Starlette's patterns end in `$`, which lets a line feed stand behind the path.
+        route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
