@@ -123,6 +123,16 @@ def test_many_statements_go_in_bounded_requests(make_device: MakeDevice) -> None
     assert sizes == [256, 256, 88]
 
 
+def test_requests_are_bounded_in_bytes_too(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinproof.edge.courier.SEND_BYTES", 1000)
+    started(device)
+    record(device, *range(9))
+    calls = device.log.calls
+    assert device.recorder.pump().delivered == 9
+    size = len(device.log.entries[-1])
+    assert device.log.calls - calls == -(-9 // (1000 // size))
+
+
 def test_a_log_that_takes_little_at_once_gets_little(device: Device) -> None:
     started(device)
     record(device, *range(9))

@@ -168,6 +168,14 @@ def test_whatever_is_no_answer_means_that_nothing_is_known(log: FakeLog, answer:
             assert len(str(refusal.value)) < 1000
 
 
+def test_an_answer_without_end_is_not_read_to_its_end(log: FakeLog) -> None:
+    with sink_to(log, lambda path, _: (200, CBOR, bytes(10_000_000))) as sink:
+        with pytest.raises(Unreachable, match="more than 1024 bytes"):
+            sink.head(ISSUER, PUMP)
+        with pytest.raises(Unreachable, match="more than 74752 bytes"):
+            sink.send([statement()])
+
+
 def test_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -196,11 +204,13 @@ def test_a_trickling_answer_is_cut_off() -> None:
         thread = threading.Thread(target=trickle)
         thread.start()
         sink = HttpSink(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, monotonic=lambda: float(next(ticks)))
-        with pytest.raises(Unreachable, match="longer than 10 s"):
-            sink.head(ISSUER, PUMP)
-        done.set()
-        thread.join()
-        sink.close()
+        try:
+            with pytest.raises(Unreachable, match="longer than 10 s"):
+                sink.head(ISSUER, PUMP)
+        finally:
+            done.set()
+            thread.join()
+            sink.close()
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "twin.example", "http://", "http://x/?q", "http://x/#f", ""])

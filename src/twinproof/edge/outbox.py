@@ -225,42 +225,45 @@ class Outbox:
 
     def prune(self, now: float) -> None:
         """Drop delivered statements, then receipts, that are over their limits; `now` is POSIX seconds."""
-        over_age = self._all(
-            "SELECT 1 FROM statements WHERE state = 'delivered'"
-            " AND (delivered_at < ? OR (delivered_at < ? AND raw IS NOT NULL)) LIMIT 1",
-            now - self._keep_receipts,
-            now - self._keep,
-        )
-        while over_age or self._delivered > self._keep_bytes:
+        self._prune_by_age(now)
+        while self._delivered > self._keep_bytes:
             with self._transaction() as change:
                 change.recount = True
-                self._prune_some(now, by_age=bool(over_age))
-            over_age = []
+                self._prune_oldest()
 
-    def _prune_some(self, now: float, *, by_age: bool) -> None:
-        if by_age:
+    def _prune_by_age(self, now: float) -> None:
+        whole = "statements INDEXED BY delivered_whole"
+        either = "statements INDEXED BY delivered_all"
+        old, oldest = now - self._keep, now - self._keep_receipts
+        if self._all(
+            f"SELECT 1 WHERE EXISTS (SELECT 1 FROM {whole}"  # noqa: S608 - names of ours
+            " WHERE state = 'delivered' AND raw IS NOT NULL AND delivered_at < ?)"
+            f" OR EXISTS (SELECT 1 FROM {either} WHERE state = 'delivered' AND delivered_at < ?)",
+            old,
+            oldest,
+        ):
+            with self._transaction() as change:
+                change.recount = True
+                self._db.execute(f"DELETE FROM {either} WHERE state = 'delivered' AND delivered_at < ?", (oldest,))  # noqa: S608
+                self._db.execute(
+                    f"UPDATE {whole} SET raw = NULL, size = ifnull(length(receipt), 0)"  # noqa: S608
+                    " WHERE state = 'delivered' AND raw IS NOT NULL AND delivered_at < ?",
+                    (old,),
+                )
+
+    def _prune_oldest(self) -> None:
+        stripped = self._db.execute(
+            "UPDATE statements SET raw = NULL, size = ifnull(length(receipt), 0) WHERE id IN"
+            " (SELECT id FROM statements INDEXED BY delivered_whole WHERE state = 'delivered' AND raw IS NOT NULL"
+            " ORDER BY delivered_at LIMIT ?)",
+            (_PRUNED_AT_ONCE,),
+        ).rowcount
+        if not stripped:
             self._db.execute(
-                "DELETE FROM statements WHERE state = 'delivered' AND delivered_at < ?", (now - self._keep_receipts,)
-            )
-            self._strip("delivered_at < ?", now - self._keep)
-        elif self._all("SELECT 1 FROM statements WHERE state = 'delivered' AND raw IS NOT NULL LIMIT 1"):
-            self._strip(
-                "id IN (SELECT id FROM statements WHERE state = 'delivered' AND raw IS NOT NULL ORDER BY id LIMIT ?)",
-                _PRUNED_AT_ONCE,
-            )
-        else:
-            self._db.execute(
-                "DELETE FROM statements WHERE id IN"
-                " (SELECT id FROM statements WHERE state = 'delivered' ORDER BY id LIMIT ?)",
+                "DELETE FROM statements WHERE id IN (SELECT id FROM statements INDEXED BY delivered_all"
+                " WHERE state = 'delivered' ORDER BY delivered_at LIMIT ?)",
                 (_PRUNED_AT_ONCE,),
             )
-
-    def _strip(self, where: str, *values: Any) -> None:
-        self._db.execute(
-            "UPDATE statements SET raw = NULL, size = ifnull(length(receipt), 0)"  # noqa: S608 - `where` is ours
-            f" WHERE state = 'delivered' AND raw IS NOT NULL AND {where}",
-            values,
-        )
 
     # --- streams ---
 
@@ -370,7 +373,8 @@ class Outbox:
         marks = ",".join("?" * len(without))
         with self.lock:
             cursor = self._db.execute(
-                "SELECT s.id, s.stream, s.seq, s.raw FROM statements s JOIN streams t ON t.id = s.stream"  # noqa: S608
+                "SELECT s.id, s.stream, s.seq, s.raw FROM statements s INDEXED BY waiting"  # noqa: S608
+                " CROSS JOIN streams t ON t.id = s.stream"
                 f" WHERE s.state = 'queued' AND t.stopped IS NULL AND t.issuer = ? AND t.id NOT IN ({marks})"
                 " ORDER BY s.id LIMIT ?",
                 (issuer, *without, limit),
@@ -389,7 +393,9 @@ class Outbox:
 
     def count_queued(self, stream: int) -> int:
         """Statements of a stream that are not delivered."""
-        found = self._all("SELECT count(*) FROM statements WHERE stream = ? AND state = 'queued'", stream)
+        found = self._all(
+            "SELECT count(*) FROM statements INDEXED BY waiting WHERE stream = ? AND state = 'queued'", stream
+        )
         return int(found[0][0])
 
     def settle(self, settled: Iterable[Settled], now: float) -> None:
@@ -425,15 +431,16 @@ class Outbox:
         with self._transaction() as change:
             change.recount = True
             whole = self._db.execute(
-                "SELECT count(*) FROM statements WHERE stream = ? AND seq > ? AND raw IS NOT NULL"
-                " AND state IN ('queued', 'delivered')",
+                "SELECT count(*) FROM statements INDEXED BY positions WHERE stream = ? AND seq > ?"
+                " AND state <> 'abandoned' AND state IN ('queued', 'delivered') AND raw IS NOT NULL",
                 (stream, seq),
             ).fetchone()[0]
             if whole != end - seq:
                 return False
             self._db.execute(
                 "UPDATE statements SET state = 'queued', size = length(raw), log_index = NULL, receipt = NULL,"
-                " checked = 0, delivered_at = NULL WHERE stream = ? AND seq > ? AND state = 'delivered'",
+                " checked = 0, delivered_at = NULL"
+                " WHERE stream = ? AND seq > ? AND state <> 'abandoned' AND state = 'delivered'",
                 (stream, seq),
             )
         return True

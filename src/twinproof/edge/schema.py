@@ -44,7 +44,7 @@ CREATE TABLE statements (
 CREATE UNIQUE INDEX positions ON statements (stream, seq) WHERE state <> 'abandoned';
 CREATE INDEX sizes ON statements (state, size);
 CREATE INDEX waiting ON statements (id) WHERE state = 'queued';
-CREATE INDEX delivered_whole ON statements (id) WHERE state = 'delivered' AND raw IS NOT NULL;
+CREATE INDEX delivered_whole ON statements (delivered_at) WHERE state = 'delivered' AND raw IS NOT NULL;
 CREATE INDEX delivered_all ON statements (delivered_at) WHERE state = 'delivered';
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

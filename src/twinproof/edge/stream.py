@@ -99,8 +99,6 @@ class Stream:
             owner.check_room(len(item) or size)
             if owner.durable:
                 self._outbox.journal(self.id, [(None, item)])
-            elif self._size and self._size + size > BATCH_BYTES:
-                self.close_batch()
             self._grow(row, size)
             if self._samples >= owner.batch or self._size >= BATCH_BYTES or self.due_in() <= 0:
                 try:
