@@ -1,0 +1,78 @@
+"""The state view's tables, in one SQLite file that can be dropped at any time.
+
+    meta(key, value)                                  reached, digest of the last entry folded in
+    twin(id, sub, model, lifecycle, statements, entry, state)         the newest state of each twin
+    snapshot(twin, entry, state)                      an older state, every `SNAPSHOT_EVERY` statements
+    history(twin, entry, kind, issuer, time)          which entries are about a twin
+    link(twin, name, target, since, until)            relationships; `until` is null while they hold
+    property(twin, name, value, since, until)         reported properties, values as JSON
+    alarm(twin, rule, name, severity, entry, time)    alarms that stand now
+
+`since` and `until` are log indices, `since <= at < until` means that the row held after entry `at`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from twinproof.errors import StorageFailed
+
+VERSION: Final = 1
+"""SQLite's `user_version`; a file of another version is made anew."""
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE twin (id INTEGER PRIMARY KEY, sub TEXT NOT NULL UNIQUE, model TEXT, lifecycle TEXT,
+                   statements INTEGER NOT NULL, entry INTEGER NOT NULL, state BLOB NOT NULL);
+CREATE INDEX twin_model ON twin (model);
+CREATE TABLE snapshot (twin INTEGER, entry INTEGER, state BLOB NOT NULL, PRIMARY KEY (twin, entry)) WITHOUT ROWID;
+CREATE TABLE history (twin INTEGER, entry INTEGER, kind TEXT NOT NULL, issuer INTEGER NOT NULL, time INTEGER NOT NULL,
+                      PRIMARY KEY (twin, entry)) WITHOUT ROWID;
+CREATE TABLE issuer (id INTEGER PRIMARY KEY, iss TEXT NOT NULL UNIQUE);
+CREATE TABLE link (twin INTEGER, name TEXT, target TEXT, since INTEGER, until INTEGER,
+                   PRIMARY KEY (twin, name, target, since)) WITHOUT ROWID;
+CREATE INDEX link_target ON link (target, name);
+CREATE TABLE property (twin INTEGER, name TEXT, value TEXT NOT NULL, since INTEGER, until INTEGER,
+                       PRIMARY KEY (twin, name, since)) WITHOUT ROWID;
+CREATE INDEX property_name ON property (name, value);
+CREATE TABLE alarm (twin INTEGER, rule TEXT, name TEXT NOT NULL, severity TEXT, entry INTEGER NOT NULL,
+                    time INTEGER NOT NULL, PRIMARY KEY (twin, rule)) WITHOUT ROWID;
+"""
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the view's file, made if need be; raises `StorageFailed`, `sqlite3.DatabaseError` for a damaged one."""
+    try:
+        if not read_only and not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        mode = "ro" if read_only else "rw"
+        raw = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.OperationalError) as problem:
+        raise StorageFailed(f"{path}: {problem}") from problem
+    try:
+        if not read_only:
+            raw.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last folds away, never half of one: the log gives them again.
+            raw.execute("PRAGMA synchronous = NORMAL")
+            (version,) = raw.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"view format {version}")
+            if version == 0:
+                raw.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+        else:
+            raw.execute("PRAGMA query_only = ON")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def remove(path: Path) -> None:
+    """Delete the view's files; the log gives everything again."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
