@@ -319,7 +319,7 @@ class _Run:
             try:
                 if self.authority.genesis is not None:
                     check_statement(statement, self.authority.key(statement.kid))
-                self.authority.apply(index, statement)
+                self.grants[index] = self.authority.apply(index, statement)
             except TwinproofError as problem:
                 problems.append(f"entry {index} ({kind.name} by {statement.issuer}): {problem}")
         genesis = self.authority.genesis
@@ -330,17 +330,14 @@ class _Run:
         self.conclude(6, problems, f"{len(self.authority.grants)} grants, {len(self.authority.revoked)} revoked")
 
     def check_statements(self) -> None:
-        """Authority is folded again, so that each statement is judged by the grants before it."""
-        authority = Authority()
+        """The finished fold serves: `Authority.check` counts only what stands below the index."""
         self.state = TwinState(self.bundle.subject)
         problems = []
         for index, statement, kind, payload in self.statements:
             try:
-                if statement.content_type in AUTHORITY_KINDS:
-                    self.grants[index] = authority.apply(index, statement)
-                else:
-                    grant = authority.check(index, statement, kind.capability, self._model_of)
-                    check_statement(statement, authority.key(statement.kid))
+                if statement.content_type not in AUTHORITY_KINDS:
+                    grant = self.authority.check(index, statement, kind.capability, self._model_of)
+                    check_statement(statement, self.authority.key(statement.kid))
                     self.grants[index] = grant
             except (NotAuthorised, BadSignature, Malformed) as problem:
                 problems.append(f"entry {index} ({kind.name} by {statement.issuer}): {problem}")

@@ -374,7 +374,17 @@ def other_origin() -> Made:
     return bundle, rebuilt.policy()
 
 
+def other_origin_as_the_subject() -> Made:
+    """The other log's name as the twin that the bundle is about: its genesis is then about the right subject."""
+    bundle, policy = other_origin()
+    other = Log.of([raw for _, raw in bundle.entries][:1])
+    return other.bundle("https://other.example", indices=[0]), policy
+
+
 LOG.append(("genesis of another origin", other_origin, 5, "entry 0: sub"))
+LOG.append(
+    ("genesis of another origin that the bundle is about", other_origin_as_the_subject, 6, "the genesis names the log")
+)
 
 
 # --- the manifest ---------------------------------------------------------------------------
@@ -434,6 +444,18 @@ def test_every_finding_of_a_step_is_reported() -> None:
     with pytest.raises(VerificationFailed) as failure:
         verify_bundle(log.bundle_bytes(), log.policy())
     assert [problem.split(" ")[1] for problem in failure.value.problems] == ["11", "12", "13", "14"]
+
+
+def test_an_authority_stream_must_be_there_from_its_beginning() -> None:
+    log = Log()
+    via = log.grant(GATEWAY, {*RECORD, Capability.ADMINISTER})
+    for to in (STRANGER, DEVICE):
+        log.grant(to, RECORD, by=GATEWAY, via=via)
+    log.record(DEVICE, 1.0)
+    verify_bundle(log.bundle_bytes(), log.policy())
+    with pytest.raises(VerificationFailed, match="gateway:1's authority statements begin at seq 1") as failure:
+        verify_bundle(format_bundle(log.bundle(indices=[0, 1, 3, 4])), log.policy())
+    assert failure.value.step == 8
 
 
 # --- what a bundle cannot show (spec/evidence.md, "Limits") ---------------------------------
