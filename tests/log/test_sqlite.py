@@ -245,6 +245,24 @@ def test_a_pin_is_replaced_whole_and_ignores_torn_leftovers(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "pin").stat().st_mode) == 0o600
 
 
+def test_a_pin_reaches_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(file: int) -> None:
+        done.append("fsync folder" if stat.S_ISDIR(os.fstat(file).st_mode) else f"fsync {os.fstat(file).st_size} bytes")
+        fsync(file)
+
+    def note_replace(path: Path, target: Path) -> Path:
+        done.append("replace")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    Pin(tmp_path / "pin").write(b"note")
+    assert done == ["fsync 4 bytes", "replace", "fsync folder"]
+
+
 def test_a_checkpoint_of_the_wal_keeps_everything(sqlite_rig: Rig) -> None:
     writer = sqlite_rig.open()
     wanted = [entry(number, payload=bytes(2000)) for number in range(12_000)]

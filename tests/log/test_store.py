@@ -68,6 +68,13 @@ def test_a_commit_is_there_whole(store: Store) -> None:
         store.entries(2, 5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1000])
+def test_many_keys_are_found_at_once(store: Store, count: int) -> None:
+    where = put_keys(store, [b"%d" % i for i in range(1000)])
+    keys = [b"%d" % (i * 2) for i in range(count)]
+    assert store.find_many(keys) == {key: where[key] for key in keys if key in where}
+
+
 def test_it_survives_a_restart(rig: Rig) -> None:
     grow(rig.store.inner, (2, 1000), (5, 2000))
     rig.store.inner.keep_conflict(b"key001", 1, b"other", 3)
@@ -133,6 +140,7 @@ def check_scans(store: Store, where: dict[bytes, int], prefix: bytes, after: byt
     wanted = sorted((k, i) for k, i in where.items() if k.startswith(prefix))
     assert store.scan(prefix) == wanted
     assert store.last(prefix) == (wanted[-1] if wanted else None)
+    assert store.find_many([*where, b"never there", b"a", prefix]) == where
     assert store.scan(prefix, after, limit) == [(k, i) for k, i in wanted if k > after][:limit]
 
 
@@ -298,6 +306,7 @@ def test_a_closed_store_says_so(closed: Store) -> None:
         lambda: closed.entries(0, 1),
         lambda: closed.tile(0, 0),
         lambda: closed.find(b"k"),
+        lambda: closed.find_many([b"k"]),
         lambda: closed.scan(b""),
         lambda: closed.last(b""),
         lambda: closed.commit(head(1), group(1, 2)),

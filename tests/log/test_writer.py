@@ -190,6 +190,17 @@ def test_a_clock_before_1970_still_signs(tmp_path_factory: pytest.TempPathFactor
     assert times == {PQ_SIGNER.verifier: 1}
 
 
+def test_a_signer_that_fails_leaves_no_trace(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = rig.open()
+    writer.append(entries(0, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "sign_head", lambda *_: (_ for _ in ()).throw(OSError("the key is gone")))
+        with pytest.raises(OSError, match="the key is gone"):
+            writer.append(entries(3, 9))
+    assert writer.append(entries(5, 7)) == [Appended(3, True), Appended(4, True)]
+    audit(rig, dict(enumerate([*entries(0, 3), *entries(5, 7)])))
+
+
 # --- opening ---
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Final
 
 from twinproof.errors import Corrupt
@@ -18,7 +19,7 @@ class Frontier:
 
     def __init__(self) -> None:
         self.size = 0
-        self._peaks: list[bytes] = []  # the largest first, one per set bit of `size`
+        self._peaks: list[bytes] = []  # by height; the ones at the set bits of `size` count
         self._edges: list[bytearray] = []  # per tile level the hashes of its unfinished tile
 
     @classmethod
@@ -37,9 +38,8 @@ class Frontier:
         made = cls()
         made.size = size
         node = node_reader(get)
-        for level in reversed(range(size.bit_length())):
-            if size >> level & 1:
-                made._peaks.append(node(level, (size >> level) - 1))
+        for height in range(size.bit_length()):
+            made._peaks.append(node(height, (size >> height) - 1) if size >> height & 1 else b"")
         level = 0
         while size >> HEIGHT * level:
             n, width = divmod(size >> HEIGHT * level, WIDTH)
@@ -53,30 +53,37 @@ class Frontier:
         made.size, made._peaks, made._edges = self.size, self._peaks.copy(), [edge.copy() for edge in self._edges]
         return made
 
-    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add one leaf hash; the tiles that it completes, as (level, n, hashes)."""
+    def extend(self, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes]]:
+        """Add leaf hashes; the tiles that they complete, as (level, n, hashes)."""
         done: list[tuple[int, int, bytes]] = []
-        peaks, node, count, level = self._peaks, leaf, self.size, 0
-        self.size += 1
-        while True:
-            if not level % HEIGHT:
-                self._push(level // HEIGHT, count, node, done)
-            if not count & 1:
-                break
-            node = hash_node(peaks.pop(), node)
-            count >>= 1
-            level += 1
-        peaks.append(node)
+        nodes, first, height = list(leaves), self.size, 0
+        while nodes:
+            if not height % HEIGHT:
+                self._push(height // HEIGHT, first, nodes, done)
+            if height == len(self._peaks):
+                self._peaks.append(b"")
+            if self.size >> height & 1:
+                nodes.insert(0, self._peaks[height])
+                first -= 1
+            if len(nodes) & 1:
+                self._peaks[height] = nodes[-1]
+            nodes = [
+                sha256(b"\x01" + left + right).digest() for left, right in zip(nodes[::2], nodes[1::2], strict=False)
+            ]
+            first >>= 1
+            height += 1
+        self.size += len(leaves)
         return done
 
-    def _push(self, level: int, index: int, value: bytes, done: list[tuple[int, int, bytes]]) -> None:
+    def _push(self, level: int, first: int, nodes: list[bytes], done: list[tuple[int, int, bytes]]) -> None:
         if level == len(self._edges):
             self._edges.append(bytearray())
-        edge = self._edges[level]
-        edge += value
-        if len(edge) == FULL_TILE:
-            done.append((level, index // WIDTH, bytes(edge)))
-            edge.clear()
+        edge, n = self._edges[level], first // WIDTH
+        edge += b"".join(nodes)
+        while len(edge) >= FULL_TILE:
+            done.append((level, n, bytes(edge[:FULL_TILE])))
+            del edge[:FULL_TILE]
+            n += 1
 
     def partial_tiles(self, old: int) -> list[tuple[int, int, bytes]]:
         """The unfinished tiles that have changed since the tree had `old` leaves."""
@@ -88,9 +95,8 @@ class Frontier:
 
     def root(self) -> bytes:
         """The root of the whole tree."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        result = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            result = hash_node(peak, result)
-        return result
+        result = b""
+        for height, peak in enumerate(self._peaks):
+            if self.size >> height & 1:
+                result = hash_node(peak, result) if result else peak
+        return result or EMPTY_ROOT

@@ -204,12 +204,15 @@ class _Check:
         mark = next(marks, None)
         for start in range(0, self._size, WIDTH):
             end = min(start + WIDTH, self._size)
-            for value in self._check_chunk(start, end):
+            values = self._check_chunk(start, end)
+            while values:
                 while mark and mark.size == self._frontier.size:
                     self._check_mark(mark)
                     mark = next(marks, None)
-                for level, n, data in self._frontier.append(value):
+                cut = mark.size - self._frontier.size if mark else len(values)
+                for level, n, data in self._frontier.extend(values[:cut]):
                     self._check_tile(level, n, data)
+                values = values[cut:]
             yield from self._drain()
             if self._progress:
                 self._progress(end, self._size)
@@ -311,8 +314,7 @@ class _Check:
             at = n % WIDTH * HASH_SIZE
             return above[at : at + HASH_SIZE] == tile_hash(b"".join(hashes), 8, 0)
         edge = self._frontier.copy()
-        for value in hashes:
-            edge.append(value)
+        edge.extend(hashes)
         return edge.root() == self._root
 
     def _check_tile(self, level: int, n: int, derived: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection
 from threading import Lock
 
 from twinproof.errors import Conflict, NotFound, StorageFailed
@@ -85,6 +86,10 @@ class MemoryStore:
     def find(self, key: bytes) -> int | None:
         self._require_open()
         return self._positions.get(key)
+
+    def find_many(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        self._require_open()
+        return {key: self._positions[key] for key in keys if key in self._positions}
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, int]]:
         with self._lock:

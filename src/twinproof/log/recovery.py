@@ -14,7 +14,7 @@ from twinproof.log.pin import AnyPin
 from twinproof.log.signing import open_signed, open_timed
 from twinproof.log.store import Entry, Group, Head, Store
 from twinproof.proof.checkpoint import Checkpoint
-from twinproof.proof.merkle import EMPTY_ROOT, hash_leaf, root
+from twinproof.proof.merkle import hash_leaf, root
 from twinproof.proof.note import Verifier
 from twinproof.proof.tiles import node_reader
 
@@ -34,6 +34,17 @@ def root_at(size: int, read: Callable[[int, int], bytes]) -> bytes:
         return root(size, node_reader(read))
     except (NotFound, Malformed) as problem:
         raise Corrupt(f"{problem}, but a tree of {size} needs it; run twinproof fsck") from problem
+
+
+def stored_frontier(store: Store, head: Head) -> Frontier:
+    """The edge of the stored tree; raises `Corrupt` unless the tiles there give the head's root."""
+    try:
+        frontier = Frontier.from_tiles(head.size, store.tile)
+    except (NotFound, Malformed) as problem:
+        raise Corrupt(f"a tile at the edge of the tree: {problem}; run twinproof fsck") from problem
+    if frontier.root() != head.root:
+        raise Corrupt("the tiles do not give the signed root; run twinproof fsck")
+    return frontier
 
 
 def check_pin(head: Head, pinned: Checkpoint | None, read: Callable[[int, int], bytes]) -> None:
@@ -77,10 +88,9 @@ def restore(
     head = store.head()
     if head and (head.size, head.root) == (pinned.size, pinned.root):
         return 0
-    frontier = _stored_frontier(store, head)
+    frontier = stored_frontier(store, head) if head else Frontier()
     start = frontier.size
     missing: list[Entry] = []
-    tiles: list[tuple[int, int, bytes]] = []
     seen: dict[bytes, bytes] = {}
     for entry in entries:
         index = store.find(entry.key)
@@ -88,9 +98,9 @@ def restore(
         if known is None:
             seen[entry.key] = entry.data
             missing.append(entry)
-            tiles += frontier.append(hash_leaf(entry.data))
         elif known != entry.data:
             raise Equivocation("an entry to restore contradicts a stored one", start if index is None else index)
+    tiles = frontier.extend([hash_leaf(entry.data) for entry in missing])
     if (frontier.size, frontier.root()) != (pinned.size, pinned.root):
         raise RolledBack(
             f"with the {len(missing)} entries given, the database would hold {frontier.size}; the pinned checkpoint "
@@ -100,16 +110,6 @@ def restore(
     restored = Head(pinned.size, pinned.root, note, max([*(signed or [time]), head.time if head else 0]))
     store.commit(head, Group(missing, tiles + frontier.partial_tiles(start), restored))
     return len(missing)
-
-
-def _stored_frontier(store: Store, head: Head | None) -> Frontier:
-    try:
-        frontier = Frontier.from_tiles(head.size if head else 0, store.tile)
-    except (NotFound, Malformed) as problem:
-        raise Corrupt(f"{problem}; run twinproof fsck") from problem
-    if frontier.root() != (head.root if head else EMPTY_ROOT):
-        raise Corrupt("the tiles do not give the stored root; run twinproof fsck")
-    return frontier
 
 
 def repin(store: Store, pin: AnyPin, verifiers: Sequence[Verifier], origin: str, note: bytes) -> int:

@@ -14,7 +14,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +49,9 @@ CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, time INTEGER NOT NULL, note B
 CREATE TABLE conflict (key BLOB NOT NULL UNIQUE, idx INTEGER NOT NULL, data BLOB NOT NULL, time INTEGER NOT NULL);
 """
 _KEPT = "(SELECT size, time, note FROM checkpoint UNION ALL SELECT size, time, note FROM head)"
+_ASKED: Final = 256
+"""Keys in one question; always that many, so that SQLite keeps one prepared statement."""
+_FIND_MANY = f"SELECT key, idx FROM position WHERE key IN ({', '.join('?' * _ASKED)})"  # noqa: S608 - question marks only
 _BUSY_SECONDS: Final = 10
 _WAL_PAGES: Final = 4000
 """Pages of 4 KiB in the WAL before they move into the database: the tiles at the edge are rewritten by every
@@ -259,6 +262,14 @@ class SqliteStore:
     def find(self, key: bytes) -> int | None:
         rows = self._read("SELECT idx FROM position WHERE key = ?", (key,))
         return rows[0][0] if rows else None
+
+    def find_many(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        found: dict[bytes, int] = {}
+        rest = list(keys)
+        while rest:
+            part, rest = rest[:_ASKED], rest[_ASKED:]
+            found.update(self._read(_FIND_MANY, part + [b""] * (_ASKED - len(part))))
+        return found
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, int]]:
         start, strict = (after, ">") if after >= prefix else (prefix, ">=")

@@ -16,7 +16,7 @@ Duties of every implementation:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -110,6 +110,9 @@ class Store(Protocol):
 
     def find(self, key: bytes) -> int | None:
         """The index of the entry at position `key`."""
+
+    def find_many(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        """The indices of those of `keys` that are taken, by key; one question however many keys."""
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, int]]:
         """Up to `limit` (key, index) whose key begins with `prefix` and is greater than `after`, in key order."""

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from twinproof.errors import Conflict, Corrupt, Equivocation, Malformed, NotFound, RolledBack, TooLarge
 from twinproof.log.frontier import Frontier
 from twinproof.log.pin import AnyPin
-from twinproof.log.recovery import check_pin, root_at
+from twinproof.log.recovery import check_pin, root_at, stored_frontier
 from twinproof.log.signing import open_signed, sign_head
 from twinproof.log.store import MAX_ENTRY, MAX_KEY, Entry, Group, Head, KeptConflict, Store
 from twinproof.proof.checkpoint import Checkpoint
@@ -116,13 +116,7 @@ class Writer:
         checkpoint = open_signed(head.checkpoint, self._verifiers, self._origin, "the stored checkpoint")
         if (checkpoint.size, checkpoint.root) != (head.size, head.root):
             raise Corrupt("the stored head is not the one of its checkpoint; run twinproof fsck")
-        try:
-            frontier = Frontier.from_tiles(head.size, self._store.tile)
-        except (NotFound, Malformed) as problem:
-            raise Corrupt(f"a tile at the edge of the tree: {problem}; run twinproof fsck") from problem
-        if frontier.root() != head.root:
-            raise Corrupt("the tiles do not give the signed root; run twinproof fsck")
-        return frontier
+        return stored_frontier(self._store, head)
 
     def _publish(self) -> None:
         # A crash before this leaves a durable, signed head that nobody has seen; the next opening finds that it
@@ -151,43 +145,44 @@ class Writer:
             self._settle()
             start = self._head.size
             results: list[Result] = []
-            fresh: dict[bytes, tuple[int, bytes]] = {}
+            taken = self._taken([entry.key for entry in entries])
+            fresh: list[Entry] = []
             refused: list[KeptConflict] = []
             for entry in entries:
-                index, data = fresh.get(entry.key) or self._stored(entry.key)
-                if data is None:
+                index, data = taken.get(entry.key, (-1, b""))
+                if index < 0:
                     index = start + len(fresh)
-                    fresh[entry.key] = index, entry.data
-                elif data != entry.data:
+                    taken[entry.key] = index, entry.data
+                    fresh.append(entry)
+                    results.append(Appended(index, True))
+                elif data == entry.data:
+                    results.append(Appended(index, False))
+                else:
                     results.append(Equivocation(f"another entry holds this position, at index {index}", index))
                     refused.append(KeptConflict(entry.key, index, entry.data, self._now(self._head.time)))
-                    continue
-                results.append(Appended(index, data is None))
             if fresh:
-                self._commit([Entry(key, data) for key, (_, data) in fresh.items()])
+                self._commit(fresh)
             # After the commit, so that evidence never points at an index that is not there.
             for conflict in refused:
                 self._store.keep_conflict(conflict.key, conflict.index, conflict.data, conflict.time)
             return results
 
-    def _stored(self, key: bytes) -> tuple[int, bytes | None]:
-        index = self._store.find(key)
-        if index is None:
-            return -1, None
-        if index >= self._head.size:
-            self._settled = False
-            raise Conflict(f"entry {index} is there, but the head has {self._head.size}: another writer was here")
-        try:
-            return index, self._store.entries(index, index + 1)[0]
-        except NotFound as problem:
-            raise Corrupt(f"a position names entry {index}, which is missing; run twinproof fsck") from problem
+    def _taken(self, keys: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """Index and bytes of the entries that are stored at these positions."""
+        taken: dict[bytes, tuple[int, bytes]] = {}
+        for key, index in self._store.find_many(keys).items():
+            if index >= self._head.size:
+                self._settled = False
+                raise Conflict(f"entry {index} is there, but the head has {self._head.size}: another writer was here")
+            try:
+                taken[key] = index, self._store.entries(index, index + 1)[0]
+            except NotFound as problem:
+                raise Corrupt(f"a position names entry {index}, which is missing; run twinproof fsck") from problem
+        return taken
 
     def _commit(self, entries: Sequence[Entry]) -> None:
         old, frontier = self._head, self._frontier.copy()
-        tiles: list[tuple[int, int, bytes]] = []
-        for entry in entries:
-            tiles += frontier.append(hash_leaf(entry.data))
-        tiles += frontier.partial_tiles(old.size)
+        tiles = frontier.extend([hash_leaf(entry.data) for entry in entries]) + frontier.partial_tiles(old.size)
         head = sign_head(self._signers, self._origin, frontier.size, frontier.root(), self._now(old.time))
         self._settled = False
         # The commit point. A crash before it leaves the old head and a signature that nobody has; one after it

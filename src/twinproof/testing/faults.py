@@ -8,7 +8,7 @@ knowing which one it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from twinproof.errors import StorageFailed
@@ -70,6 +70,9 @@ class FaultyStore(Faults):
 
     def find(self, key: bytes) -> int | None:
         return self.inner.find(key)
+
+    def find_many(self, keys: Collection[bytes]) -> dict[bytes, int]:
+        return self.inner.find_many(keys)
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, int]]:
         return self.inner.scan(prefix, after, limit)
