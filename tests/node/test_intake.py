@@ -38,6 +38,7 @@ from twinproof.errors import (
 )
 from twinproof.log.writer import MAX_GROUP
 from twinproof.node import intake as intake_module
+from twinproof.node import models as models_module
 from twinproof.node.config import Limits
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.proof import cose
@@ -319,13 +320,14 @@ def test_caches_may_be_emptied_only_between_groups(monkeypatch: pytest.MonkeyPat
 
 def test_refused_streams_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch, working: Bench) -> None:
     monkeypatch.setattr(intake_module, "HEADS_LIMIT", 10)
+    monkeypatch.setattr(models_module, "KEPT", 10)
     script = working.script
     script.grant(DEVICE, RECORD, Scope("model", MODEL))
     working.take(script.raws[-1])
     for number in range(60):
         assert isinstance(working.refusal(draft(script, DEVICE, subject=f"urn:x:{number}")), OutOfScope)
     assert len(working.intake._streams) <= 12
-    assert len(working.intake._models) <= 12
+    assert len(working.intake._models._named) <= 12
 
 
 # --- the queue --------------------------------------------------------------------------------
@@ -498,22 +500,23 @@ class DamagedStore(MemoryStore):
         return [b"\xff" if start + at == self.damaged else raw for at, raw in enumerate(found)]
 
 
-def test_a_damaged_entry_stops_its_stream_alone() -> None:
+def test_a_damaged_entry_stops_its_twin_alone() -> None:
+    other_twin = "https://fleet.example/engine/2"
     memory = DamagedStore()
     with Bench(memory=memory) as bench:
         script = bench.script
         script.grant(DEVICE, RECORD)
-        script.grant(GATEWAY, RECORD)
+        script.grant(GATEWAY, RECORD, Scope("prefix", ""))
         bench.take(*script.raws[1:])
         script.record(DEVICE, 1.0)
         bench.take(script.raws[3])
         bench.intake._streams.clear()
         memory.damaged = 3
         bench.store.shut()
-        other = bench.intake.submit([script.record(GATEWAY, 1.0).raw])
+        other = bench.intake.submit([script.record(GATEWAY, 1.0, subject=other_twin).raw])
         assert bench.store.waiting.wait(30)
         struck = bench.intake.submit([draft(script, DEVICE)])
-        spared = bench.intake.submit([script.record(GATEWAY, 2.0).raw])
+        spared = bench.intake.submit([script.record(GATEWAY, 2.0, subject=other_twin).raw])
         bench.store.gate.set()
         assert other.result(30) == [Accepted(4, True)]
         with pytest.raises(Corrupt, match="entry 3 is no statement any more"):

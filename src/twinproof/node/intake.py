@@ -23,7 +23,6 @@ from typing import Final, TypeAlias
 from twinproof.errors import (
     BadSignature,
     Conflict,
-    Corrupt,
     FutureDated,
     InternalError,
     Malformed,
@@ -40,12 +39,14 @@ from twinproof.log.reader import Reader
 from twinproof.log.store import Entry
 from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES, Appended, Writer
 from twinproof.node.config import Limits
+from twinproof.node.models import ModelOf, Models
+from twinproof.node.statements import logged
 from twinproof.proof.keys import PublicKey
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
-from twinproof.twin.description import DESCRIPTION, Description, parse_description
 from twinproof.twin.kinds import Kind, kind_of
 from twinproof.twin.statement import Statement, check_statement, parse_statement
 from twinproof.twin.stream import StreamHead, check_next, next_seq, position, stream_prefix, twin_prefix
+from twinproof.views.feed import Item
 
 HEADS_LIMIT: Final = 200_000
 """Stream heads kept in memory between groups, and twins' models; beyond it the cache starts anew from the log."""
@@ -95,13 +96,24 @@ class _Request:
 class Intake:
     """Checks statements and appends them. One per log; `submit` may be called from any thread."""
 
-    def __init__(self, writer: Writer, reader: Reader, *, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        *,
+        limits: Limits,
+        clock: Callable[[], float],
+        model_of: ModelOf | None = None,
+        on_taken: Callable[[list[Item]], None] | None = None,
+    ) -> None:
+        """`model_of` may tell a twin's model faster than the log; `on_taken` gets what became durable, in order."""
         self._writer = writer
         self._reader = reader
         self._limits = limits
         self._clock = clock
         self._streams: dict[bytes, StreamHead | None] = {}
-        self._models: dict[str, str | None] = {}
+        self._models = Models(reader, model_of)
+        self._on_taken = on_taken
         self._cores = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="signatures")
         self._queue: deque[_Request] = deque()
@@ -236,7 +248,18 @@ class Intake:
             results = self._writer.append([Entry(position(item.read), item.raw) for item in staged.items])
             for item, result in zip(staged.items, results, strict=True):
                 item.outcome = Accepted(result.index, result.new) if isinstance(result, Appended) else result
+            self._tell(staged.items)
         return [_outcome(item) for item in items]
+
+    def _tell(self, items: list[_Item]) -> None:
+        if self._on_taken is not None:
+            self._on_taken(
+                [
+                    Item(item.outcome.index, item.read, item.kind, item.payload)
+                    for item in items
+                    if isinstance(item.outcome, Accepted) and item.outcome.new
+                ]
+            )
 
     def _check_signatures(self, run: list[_Item]) -> None:
         tasks: list[tuple[_Item, PublicKey]] = []
@@ -270,13 +293,13 @@ class Intake:
                 self.authority.apply(staged.next_index, statement)
                 self._doubtful = True
             else:
-                self.authority.check(staged.next_index, statement, item.kind.capability, self._model_of)
+                self.authority.check(staged.next_index, statement, item.kind.capability, self._models.model_of)
+                self._models.check(statement, item.payload)
         except (StreamError, FutureDated, NotAuthorised, Malformed, BadSignature) as problem:
             item.outcome = problem
             return
         self._streams[stream] = after
-        if isinstance(item.payload, Description) and item.payload.model is not None:
-            self._models[statement.subject] = item.payload.model
+        self._models.took(statement, item.payload)
         staged.items.append(item)
         staged.next_index += 1
 
@@ -286,7 +309,7 @@ class Intake:
         But nobody equivocates in another's name: the key must be one that this issuer has or had.
         """
         try:
-            self.authority.check(staged.next_index, item.read, None, self._model_of)
+            self.authority.check(staged.next_index, item.read, None, self._models.model_of)
         except UnknownSigner as problem:
             item.outcome = problem
             return
@@ -315,31 +338,14 @@ class Intake:
         found = self._reader.last(stream)
         if found is None:
             return None
-        statement = self._logged(found[1])
+        statement = logged(self._reader, found[1])
         return StreamHead(statement.seq, statement.digest)
-
-    def _logged(self, index: int) -> Statement:
-        """The statement at `index`, which was well-formed when it was taken; raises `Corrupt`."""
-        try:
-            return parse_statement(self._reader.entry(index))
-        except Malformed as problem:
-            raise Corrupt(f"entry {index} is no statement any more: {problem}; run twinproof fsck") from problem
-
-    def _model_of(self, subject: str) -> str | None:
-        if subject not in self._models:
-            model = None
-            for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-                statement = self._logged(index)
-                if statement.content_type == DESCRIPTION:
-                    model = parse_description(statement.payload).model or model
-            self._models[subject] = model
-        return self._models[subject]
 
     def _load_authority(self) -> Authority:
         authority = Authority()
-        subject = self._logged(0).subject
+        subject = logged(self._reader, 0).subject
         for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-            statement = self._logged(index)
+            statement = logged(self._reader, index)
             if statement.content_type in AUTHORITY_KINDS:
                 authority.apply(index, statement)
         return authority
@@ -347,7 +353,7 @@ class Intake:
     def _forget(self) -> None:
         """After a failure memory may be ahead of the log, or behind it."""
         self._streams.clear()
-        self._models.clear()
+        self._models.forget()
 
     def _remember(self) -> None:
         """Before a group: read the authority again if the last group failed on its way to the log."""
@@ -357,8 +363,7 @@ class Intake:
         # Only between groups: within one, memory is ahead of the log.
         if len(self._streams) > HEADS_LIMIT:
             self._streams.clear()
-        if len(self._models) > HEADS_LIMIT:
-            self._models.clear()
+        self._models.trim()
 
 
 def _outcome(item: _Item) -> Outcome:
