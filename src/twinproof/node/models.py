@@ -1,0 +1,181 @@
+"""Which model each twin has, and whether what is said about a twin fits it.
+
+A model whose document the log holds binds: readings, properties, commands and relationships that it
+does not define, or defines otherwise, are refused. A model that is only named is a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from twinproof.errors import Malformed
+from twinproof.log.reader import Reader
+from twinproof.models import dtdl
+from twinproof.node.statements import logged
+from twinproof.twin.columns import Columns
+from twinproof.twin.description import DESCRIPTION, Description, parse_description
+from twinproof.twin.model import MODEL, ModelDocument, parse_model
+from twinproof.twin.operation import Command, Desired
+from twinproof.twin.reading import Reading
+from twinproof.twin.statement import Statement
+from twinproof.twin.stream import twin_prefix
+
+KEPT: Final = 200_000
+"""Twins whose model is kept in memory, and models that are kept compiled."""
+
+ModelOf = Callable[[str], str | None]
+
+
+class Models:
+    """One per intake, in its thread. `known` tells a twin's model faster than the log does, or None."""
+
+    def __init__(self, reader: Reader, known: ModelOf | None = None) -> None:
+        self._reader = reader
+        self._known = known or self._named_in_log
+        self._named: dict[str, str | None] = {}
+        self._documents: dict[str, bytes | None] = {}
+        self._compiled: dict[str, dtdl.CompiledInterface | None] = {}
+
+    def forget(self) -> None:
+        """After a failed commit: what was taken may not be in the log."""
+        self._named.clear()
+        self._documents.clear()
+        self._compiled.clear()
+
+    def trim(self) -> None:
+        """Between groups: give memory back."""
+        if len(self._named) > KEPT:
+            self._named.clear()
+        if len(self._documents) > KEPT:
+            self._documents.clear()
+            self._compiled.clear()
+
+    def model_of(self, subject: str) -> str | None:
+        """The model that the twin names, what is staged included."""
+        if subject not in self._named:
+            self._named[subject] = self._known(subject)
+        return self._named[subject]
+
+    def check(self, statement: Statement, payload: object) -> None:
+        """Raise `Malformed`, naming what does not fit, if the model of the statement's twin forbids it."""
+        if isinstance(payload, ModelDocument):
+            self._check_document(statement.subject, payload)
+            return
+        model = self.model_of(statement.subject)
+        if isinstance(payload, Description) and payload.model is not None and payload.model != model:
+            self._check_migration(statement.subject, payload)
+            model = payload.model
+        compiled = self._compile(model) if model is not None else None
+        if compiled is not None:
+            _check(compiled, payload)
+
+    def took(self, statement: Statement, payload: object) -> None:
+        """The statement was staged: what comes after it in the group must know."""
+        if isinstance(payload, Description) and payload.model is not None:
+            self._named[statement.subject] = payload.model
+        elif isinstance(payload, ModelDocument):
+            self._documents[statement.subject] = payload.document
+            # Compiled ones may have been waiting for it: an Interface that it extends, or names as a component.
+            self._compiled.clear()
+
+    # --- models ---
+
+    def document(self, identifier: str) -> bytes | None:
+        """The published document of a model."""
+        if identifier not in self._documents:
+            self._documents[identifier] = self._published(identifier)
+        return self._documents[identifier]
+
+    def _published(self, identifier: str) -> bytes | None:
+        for index in sorted(index for _, index in self._reader.scan(twin_prefix(identifier))):
+            statement = logged(self._reader, index)
+            if statement.content_type == MODEL and statement.subject == identifier:
+                return parse_model(statement.payload).document
+        return None
+
+    def _resolve(self, identifiers: Sequence[str]) -> list[bytes]:
+        return [found for name in identifiers if (found := self.document(name.partition("#")[0])) is not None]
+
+    def _compile(self, identifier: str) -> dtdl.CompiledInterface | None:
+        if identifier not in self._compiled:
+            document = self.document(identifier)
+            self._compiled[identifier] = None if document is None else self._build(identifier, document)
+        return self._compiled[identifier]
+
+    def _build(self, identifier: str, document: bytes) -> dtdl.CompiledInterface:
+        return dtdl.compile(dtdl.parse(document, resolver=self._resolve), identifier)
+
+    def _check_document(self, identifier: str, model: ModelDocument) -> None:
+        known = self.document(identifier)
+        if known is not None and known != model.document:
+            raise Malformed(
+                "model.document", f"{identifier} is published with another document; a change is a new version"
+            )
+        self._build(identifier, model.document)
+
+    # --- twins ---
+
+    def _descriptions(self, subject: str) -> list[Description]:
+        found = []
+        for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
+            statement = logged(self._reader, index)
+            if statement.content_type == DESCRIPTION:
+                found.append(parse_description(statement.payload))
+        return found
+
+    def _named_in_log(self, subject: str) -> str | None:
+        named = [change.model for change in self._descriptions(subject) if change.model is not None]
+        return named[-1] if named else None
+
+    def _check_migration(self, subject: str, change: Description) -> None:
+        """What the twin is described with by now must fit the new model, or be unset by the same statement."""
+        compiled = self._compile(change.model) if change.model is not None else None
+        if compiled is None:
+            return
+        properties: dict[str, object] = {}
+        for earlier in self._descriptions(subject):
+            for name in earlier.unset:
+                properties.pop(name, None)
+            properties.update(earlier.set or {})
+        for name in (*change.unset, *(change.set or ())):
+            properties.pop(name, None)
+        for name, value in properties.items():
+            try:
+                compiled.check_property(name, value)
+            except Malformed as problem:
+                raise Malformed(
+                    f"description.model: {name}", f"does not fit {change.model}: {problem}; unset or set it anew"
+                ) from None
+
+
+def _check(model: dtdl.CompiledInterface, payload: object) -> None:
+    match payload:
+        case list():
+            for reading in payload:
+                _check_reading(model, reading)
+        case Columns():
+            for name, _, values in payload.columns:
+                for value in {min(values), max(values)}:
+                    if value == value:
+                        model.check_telemetry(name, value)
+        case Description():
+            for name, value in (payload.set or {}).items():
+                model.check_property(name, value)
+            for name, _ in (*payload.relate, *payload.unrelate):
+                if name not in model.relationships:
+                    raise Malformed(f"description.relate: {name}", f"{model.id} has no Relationship of this name")
+        case Desired():
+            for name, value in (payload.set or {}).items():
+                model.check_property(name, value)
+                if not model.properties[name].writable:
+                    raise Malformed(f"desired.set: {name}", f"{model.id} does not let this Property be written")
+        case Command():
+            model.check_command_request(payload.name, payload.input)
+        case _:
+            pass
+
+
+def _check_reading(model: dtdl.CompiledInterface, reading: Reading) -> None:
+    if reading.value is not None:
+        model.check_telemetry(reading.name, reading.value)
