@@ -23,7 +23,7 @@ RING: Final = 16_384
 class Item(NamedTuple):
     """One published entry."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     statement: Statement
     kind: Kind
     payload: object

@@ -44,7 +44,7 @@ _CREATE: Final = f"""
     CREATE TABLE sorted ({_COLUMNS});
     CREATE VIEW points AS SELECT * FROM sorted UNION ALL SELECT * FROM recent;
     CREATE VIEW readings AS
-        SELECT t.subject, s.name AS signal, s.unit, p.time, make_timestamp(CAST(round(p.time * 1e6) AS BIGINT)) AS at,
+        SELECT t.subject, s.name AS signal, s.unit, p.time, make_timestamp(CAST(round(p.time * 1e6) AS BIGINT)) AS utc,
                p.value, p.text, p.flag, p.data, p.exact, p.sum,
                p.position // {ROWS} AS log_index, CAST(p.position % {ROWS} AS INTEGER) AS entry_row
         FROM points p JOIN twins t ON t.id = p.twin JOIN signals s ON s.id = p.signal;
@@ -55,11 +55,13 @@ _DAMAGE: Final = (
     duckdb.InternalException,
     duckdb.SerializationException,
 )
+_SIGNS_OF_DAMAGE: Final = ("Corrupt database file", "Could not read enough bytes", "Could not read all bytes")
+"""In the message: DuckDB has no class of its own for these."""
 
 
 def is_damage(problem: duckdb.Error) -> bool:
     """Whether the file's bytes are wrong, as opposed to a query, the disk or the memory."""
-    return isinstance(problem, _DAMAGE) or "Corrupt database file" in str(problem)
+    return isinstance(problem, _DAMAGE) or any(sign in str(problem) for sign in _SIGNS_OF_DAMAGE)
 
 
 class Database:

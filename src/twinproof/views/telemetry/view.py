@@ -113,15 +113,13 @@ class TelemetryView:
         """
         taken = 0
         with self._folding:
-            try:
-                if self._damaged:
-                    self._reopen()
-                while (limit is None or taken < limit) and self.reached < self._source.size:
-                    wanted = CHUNK if limit is None else min(CHUNK, limit - taken)
-                    taken += self._fold(self._source.read(self.reached, wanted))
-            except Corrupt:
-                self._damaged = True
-                raise
+            if self._damaged:
+                self._reopen()
+            while (limit is None or taken < limit) and self.reached < self._source.size:
+                # Outside of `_noticing`: a damaged log is no reason to throw the view away.
+                items = self._source.read(self.reached, CHUNK if limit is None else min(CHUNK, limit - taken))
+                with self._noticing():
+                    taken += self._fold(items)
         return taken
 
     def _fold(self, items: Sequence[Item]) -> int:
@@ -147,10 +145,9 @@ class TelemetryView:
     def rebuild(self) -> None:
         """Drop everything and fold the log in again; raises as `catch_up`."""
         with self._folding:
-            if self._damaged:
-                self._reopen()
-            else:
-                self._database.clear()
+            if not self._damaged:
+                with self._noticing():
+                    self._database.clear()
             self.catch_up()
 
     def wait(self, index: int, timeout: float | None = None) -> bool:
@@ -236,11 +233,16 @@ class TelemetryView:
     @contextmanager
     def _reading(self, as_of: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Names, int]]:
         database = self._database
+        with self._noticing(), database.reading() as (cursor, reached):
+            if as_of is not None and as_of >= reached:
+                raise NotFound(f"no entry {as_of} in the telemetry view yet: it has reached {reached} entries")
+            yield cursor, database.names, reached
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Let the next `catch_up` make a damaged file anew."""
         try:
-            with database.reading() as (cursor, reached):
-                if as_of is not None and as_of >= reached:
-                    raise NotFound(f"no entry {as_of} in the telemetry view yet: it has reached {reached} entries")
-                yield cursor, database.names, reached
+            yield
         except Corrupt:
             self._damaged = True
             self._news.set()
