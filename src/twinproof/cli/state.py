@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
 
 import click
 
@@ -13,6 +14,9 @@ from twinproof.twin.description import Description
 from twinproof.twin.grants import Genesis, GrantTerms, Revocation
 from twinproof.twin.reading import Reading
 from twinproof.twin.state import Latest, Told, TwinState
+
+MAX_SUMMARY: Final = 160
+"""Characters."""
 
 
 def state_json(state: TwinState) -> dict[str, Any]:
@@ -29,6 +33,7 @@ def state_json(state: TwinState) -> dict[str, Any]:
         "readings": {name: latest._asdict() for name, latest in state.readings.items()},
         "attestations": [_told(told) for told in state.attestations],
         "losses": [_told(told) for told in state.losses],
+        **{str(name): member for name, member in state.live.to_map().items()},
         "statements": state.statements,
         "last_index": state.last_index,
     }
@@ -95,7 +100,16 @@ def summary(payload: object) -> str:
             readings = [reading for reading in payload if isinstance(reading, Reading)]
             shown = ", ".join(f"{reading.name} {measured(reading)}" for reading in readings[:3])
             return shown + (f" and {len(readings) - 3} more" if len(readings) > 3 else "")
-    return ""
+    return _other(payload)
+
+
+def _other(payload: object) -> str:
+    """The fields that a payload has set, for kinds without words of their own here."""
+    if not is_dataclass(payload):
+        return ""
+    said = ((field.name, getattr(payload, field.name)) for field in fields(payload))
+    text = ", ".join(f"{name} {plain(value)}" for name, value in said if value is not None)
+    return text if len(text) <= MAX_SUMMARY else text[: MAX_SUMMARY - 1] + "…"
 
 
 def _description(change: Description) -> str:
