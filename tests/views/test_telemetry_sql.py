@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,3 +169,10 @@ def test_limits_have_limits(view: TelemetryView, field: str, value: float) -> No
     with pytest.raises(Malformed) as refusal:
         view.query_sql("SELECT 1", **{field: value})  # type: ignore[arg-type]
     assert refusal.value.field == field
+
+
+def test_the_page_names_every_column(view: TelemetryView) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text()
+    rows = page.partition("| column of `readings` |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = [name for row in rows for name in re.findall("`([a-z_]+)`", row.split("|")[1])]
+    assert named == view.query_sql("SELECT * FROM readings").table.column_names
