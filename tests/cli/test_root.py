@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from tests.cli.rig import Cli
 from twinproof import errors
 from twinproof.cli import SECTIONS, main
-from twinproof.cli.output import ExitCode, count, exit_code, plain, utc
+from twinproof.cli.output import ExitCode, count, exit_code, plain, progress, utc
 from twinproof.errors import TwinproofError
 
 
@@ -170,3 +171,26 @@ def test_words_for_numbers_and_times() -> None:
     assert utc(1_700_000_000) == "2023-11-14T22:13:20Z"
     assert utc(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
     assert utc(1 << 52) == str(1 << 52)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_drawn_on_a_terminal_and_wiped_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("Checking") as report:
+        report(500, 1000)
+        report(1000, 1000)
+    drawn = terminal.getvalue()
+    assert "Checking  [############            ]  500/1,000" in drawn
+    assert "1,000/1,000" in drawn
+    assert drawn.endswith("\r\x1b[K")
+
+
+def test_progress_is_silent_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Checking") as report:
+        report(1, 1)
+    assert capsys.readouterr() == ("", "")

@@ -149,17 +149,19 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    started = time.monotonic()
+    # The rate counts from the first report on: what was there before is not this run's work.
+    began: tuple[float, int] | None = None
     drawn = 0.0
 
     def report(done: int, total: int) -> None:
-        nonlocal drawn
+        nonlocal began, drawn
         now = time.monotonic()
+        began = began or (now, done)
         if now - drawn < PROGRESS_EVERY and done < total:
             return
         drawn = now
         filled = 24 * done // total if total else 24
-        rate = f"{done / (now - started):,.0f}/s" if now > started else ""
+        rate = f"{(done - began[1]) / (now - began[0]):,.0f}/s" if now > began[0] else ""
         click.echo(f"\r{label}  [{'#' * filled:<24}]  {done:,}/{total:,}  {rate}\x1b[K", nl=False, err=True, color=True)
 
     try:
