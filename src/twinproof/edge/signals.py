@@ -34,6 +34,12 @@ def _signal_name(value: str) -> Template:
     return template
 
 
+def quality_suffix(value: str) -> str:
+    """What, behind a signal's name, names its quality."""
+    check_name(f"x{value}", "quality")
+    return value
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     """Parser of addresses with one of these schemes and without credentials."""
 

@@ -27,7 +27,7 @@ from twinproof.edge.settings import (
     tables,
     text,
 )
-from twinproof.edge.signals import Signal, Time, check_templates, need_at, twin_template, url
+from twinproof.edge.signals import Signal, Time, check_templates, need_at, quality_suffix, twin_template, url
 from twinproof.errors import Malformed
 
 _POINTER = re.compile(r"(/([^~/]|~0|~1)*)*\Z")
@@ -227,6 +227,8 @@ class SparkplugRule:
     signals: Annotated[tuple[Signal, ...], tables(Signal)]
     device: Annotated[Pattern | None, parsed(_segment)] = None
     """Absent: metrics of the edge node itself."""
+    quality: Annotated[str | None, parsed(quality_suffix)] = None
+    """Ending of a text signal beside each signal that says good, uncertain, bad or stale, such as `.quality`."""
 
     def check(self, place: Place) -> None:
         """Groups are named once, templates have theirs, signals their metric."""
@@ -247,12 +249,22 @@ class SparkplugSource:
     map: Annotated[tuple[SparkplugRule, ...], tables(SparkplugRule)]
     host_id: Annotated[str | None, text(128)] = None
     """Name as a primary host application (STATE messages); absent: none."""
+    reorder_timeout: Annotated[float, decimal(0.01, 60)] = 2.0
+    """Seconds that a missing message is waited for."""
     acknowledge: Annotated[Acknowledge, choice(Acknowledge)] = Acknowledge.LOG
     window: Annotated[int | None, number(1, 65535)] = None
     """As in `MqttSource`."""
 
 
 # --- OPC UA ------------------------------------------------------------------------------------
+
+
+class OpcuaPolicy(StrEnum):
+    """Security policies of OPC UA (Part 7)."""
+
+    BASIC256_SHA256 = "Basic256Sha256"
+    AES128_SHA256_RSA_OAEP = "Aes128Sha256RsaOaep"
+    AES256_SHA256_RSA_PSS = "Aes256Sha256RsaPss"
 
 
 class OpcuaSecurity(StrEnum):
@@ -269,9 +281,17 @@ class OpcuaRule:
 
     twin: Annotated[Template, parsed(twin_template)]
     signals: Annotated[tuple[Signal, ...], tables(Signal)]
+    deadband: Annotated[float, decimal(0, 1e300)] = 0.0
+    """Changes that are no larger are not sent by the server; in the node's unit, before scaling. 0: every change."""
+    deadband_percent: Annotated[float, decimal(0, 100)] = 0.0
+    """The same in percent of the node's range (EURange), which the node must have."""
+    quality: Annotated[str | None, parsed(quality_suffix)] = None
+    """As in `SparkplugRule`."""
 
     def check(self, place: Place) -> None:
-        """There are no groups to fill in, and signals have their node."""
+        """There are no groups to fill in, signals have their node, and there is one deadband."""
+        if self.deadband and self.deadband_percent:
+            raise place.error("deadband_percent", "is no key beside deadband")
         need_at(self.signals, place, "the id of the node")
         check_templates(self.twin, self.signals, frozenset(), place)
 
@@ -284,6 +304,7 @@ class OpcuaSource:
     url: Annotated[str, parsed(url("opc.tcp"))]
     map: Annotated[tuple[OpcuaRule, ...], tables(OpcuaRule)]
     security: Annotated[OpcuaSecurity, choice(OpcuaSecurity)] = OpcuaSecurity.SIGN_AND_ENCRYPT
+    policy: Annotated[OpcuaPolicy, choice(OpcuaPolicy)] = OpcuaPolicy.BASIC256_SHA256
     cert: Annotated[Path | None, file_path] = None
     key: Annotated[Path | None, file_path] = None
     server_cert: Annotated[Path | None, file_path] = None
