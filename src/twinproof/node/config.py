@@ -23,6 +23,7 @@ from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES
 from twinproof.proof.note import check_name
 from twinproof.twin.grants import log_subject
 from twinproof.twin.statement import check_iri
+from twinproof.verify import CLOCK_TOLERANCE
 
 FILE_NAME: Final = "twinproof.toml"
 
@@ -52,7 +53,7 @@ class Limits:
     burst: int = 20_000
     """Statements a client may send at once before `rate` holds it."""
     clock_tolerance: int = 300
-    """Seconds that a statement's `iat` may be ahead of this node's clock."""
+    """Seconds that a statement's `iat` may be ahead of this node's clock; at most 300, which verifiers allow."""
     body_seconds: int = 60
     """Seconds that a request's body may take to arrive; beyond them: 408."""
 
@@ -63,6 +64,7 @@ _RANGES: Final = {
     "max_request_bytes": (1, MAX_GROUP_BYTES),
     "group_statements": (1, MAX_GROUP),
     "body_seconds": (1, 3600),
+    "clock_tolerance": (0, CLOCK_TOLERANCE),
 }
 """Smallest and largest value where it is not `_ANY`: what one request holds, one commit must hold."""
 _ANY: Final = (0, 1 << 53)

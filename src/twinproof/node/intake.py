@@ -53,6 +53,9 @@ HEADS_LIMIT: Final = 200_000
 CHUNK: Final = 64
 """Signatures checked per task: large enough to hide the hand-over, small enough to use all cores."""
 
+CATCH_UP: Final = 1000
+"""Entries read back at once for a listener that missed them."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -106,7 +109,10 @@ class Intake:
         model_of: ModelOf | None = None,
         on_taken: Callable[[list[Item]], None] | None = None,
     ) -> None:
-        """`model_of` may tell a twin's model faster than the log; `on_taken` gets what became durable, in order."""
+        """`model_of` may tell a twin's model faster than the log, and must be as new as the published head.
+
+        `on_taken` gets what became durable, in log order, without gaps; it is called in the writer's thread.
+        """
         self._writer = writer
         self._reader = reader
         self._limits = limits
@@ -114,6 +120,8 @@ class Intake:
         self._streams: dict[bytes, StreamHead | None] = {}
         self._models = Models(reader, model_of)
         self._on_taken = on_taken
+        self._told = reader.head().size
+        """Entries that `on_taken` knows of."""
         self._cores = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="signatures")
         self._queue: deque[_Request] = deque()
@@ -239,6 +247,7 @@ class Intake:
         # remembered anew below is all that is durable, and the indices to come are right.
         staged = _Staged(self._writer.size)
         self._remember()
+        self._tell_missed(staged.next_index)
         for run in _runs(items):
             self._check_signatures(run)
             for item in run:
@@ -252,14 +261,32 @@ class Intake:
         return [_outcome(item) for item in items]
 
     def _tell(self, items: list[_Item]) -> None:
-        if self._on_taken is not None:
-            self._on_taken(
-                [
-                    Item(item.outcome.index, item.read, item.kind, item.payload)
-                    for item in items
-                    if isinstance(item.outcome, Accepted) and item.outcome.new
-                ]
-            )
+        if self._on_taken is None:
+            return
+        new = [
+            Item(item.outcome.index, item.read, item.kind, item.payload)
+            for item in items
+            if isinstance(item.outcome, Accepted) and item.outcome.new
+        ]
+        if new:
+            self._pass_on(self._on_taken, new)
+
+    def _pass_on(self, on_taken: Callable[[list[Item]], None], items: list[Item]) -> None:
+        self._told = items[-1].index + 1
+        try:
+            on_taken(items)
+        except Exception:  # the statements are durable, whatever a listener makes of them
+            _LOG.exception("a listener failed at entries %d to %d", items[0].index, items[-1].index)
+
+    def _tell_missed(self, size: int) -> None:
+        """What became durable though its commit was reported lost, and so was new to nobody."""
+        while self._on_taken is not None and self._told < size:
+            missed = []
+            for index in range(self._told, min(self._told + CATCH_UP, size)):
+                statement = logged(self._reader, index)
+                kind = kind_of(statement)
+                missed.append(Item(index, statement, kind, kind.parse(statement.payload, statement.issued_at)))
+            self._pass_on(self._on_taken, missed)
 
     def _check_signatures(self, run: list[_Item]) -> None:
         tasks: list[tuple[_Item, PublicKey]] = []

@@ -27,6 +27,7 @@ from twinproof.node import keyring
 from twinproof.node.config import FILE_NAME, Config, check_origin, format_config, load_config
 from twinproof.node.evidence import EvidenceBuilder
 from twinproof.node.intake import Intake
+from twinproof.node.models import ModelOf
 from twinproof.proof import keys, note
 from twinproof.proof.cosignature import verifier
 from twinproof.proof.keys import PrivateKey, PublicKey
@@ -35,6 +36,7 @@ from twinproof.twin.grants import GENESIS, Genesis, format_genesis, log_subject
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import check_iri, parse_statement, sign_statement
 from twinproof.twin.stream import position_of, twin_prefix
+from twinproof.views.feed import Item
 
 Clock = Callable[[], float]
 
@@ -149,19 +151,26 @@ class Node:
 
 
 class WritingNode(Node):
-    """A node with its intake running; close it with `close`."""
+    """A node that takes statements once it was started; close it with `close`."""
 
-    intake: Intake
     writer: Writer
+    intake: Intake
+    clock: Clock
+
+    def start(self, *, model_of: ModelOf | None = None, on_taken: Callable[[list[Item]], None] | None = None) -> None:
+        """Begin to take statements; the arguments are `Intake`'s."""
+        self.intake = Intake(
+            self.writer,
+            self.reader,
+            limits=self.config.limits,
+            clock=self.clock,
+            model_of=model_of,
+            on_taken=on_taken,
+        )
 
     def operator_key(self) -> PrivateKey:
         """The operator's key; raises `ConfigError` if it is kept elsewhere."""
         return keyring.read_private_key(self.folder / "keys" / "operator.pem")
-
-    def close(self) -> None:
-        """Finish what is queued and close the log."""
-        self.intake.stop()
-        self.store.close()
 
 
 def _signers(folder: Path, origin: str) -> list[SignerKey]:
@@ -172,8 +181,8 @@ def _signers(folder: Path, origin: str) -> list[SignerKey]:
 
 
 @contextmanager
-def open_node(folder: Path, *, config: Config | None = None, clock: Clock = time.time) -> Iterator[WritingNode]:
-    """Open for writing; raises `ConfigError`, `RolledBack`, `Corrupt` or `StorageFailed`."""
+def open_log(folder: Path, *, config: Config | None = None, clock: Clock = time.time) -> Iterator[WritingNode]:
+    """Open for writing, not started yet; raises `ConfigError`, `RolledBack`, `Corrupt` or `StorageFailed`."""
     settings = config or load_config(folder)
     signers = _signers(folder, settings.origin)
     store = SqliteStore(folder / DATABASE)
@@ -181,15 +190,21 @@ def open_node(folder: Path, *, config: Config | None = None, clock: Clock = time
         writer = Writer(store, Pin(folder / PIN), signers, settings.origin, clock)
         reader = Reader(store, lambda: writer.published)
         node = WritingNode(folder, settings, store, reader, signers)
-        node.writer = writer
-        node.intake = Intake(writer, reader, limits=settings.limits, clock=clock)
-    except BaseException:
-        store.close()
-        raise
-    try:
+        node.writer, node.clock = writer, clock
         yield node
     finally:
-        node.close()
+        store.close()
+
+
+@contextmanager
+def open_node(folder: Path, *, config: Config | None = None, clock: Clock = time.time) -> Iterator[WritingNode]:
+    """Open for writing and start; raises as `open_log` does. What is queued at the end is finished."""
+    with open_log(folder, config=config, clock=clock) as node:
+        node.start()
+        try:
+            yield node
+        finally:
+            node.intake.stop()
 
 
 @contextmanager

@@ -341,6 +341,12 @@ class StateView:
             raise NotFound(f"the log holds nothing about {subject} up to entry {at}")
         return state
 
+    def model(self, subject: str) -> str | None:
+        """The model that a twin names; None for a twin that names none or is unknown."""
+        with self._asking() as database:
+            row = database.execute("SELECT model FROM twin WHERE sub = ?", (subject,)).fetchone()
+            return row[0] if row else None
+
     def twins(self, *, prefix: str = "", model: str | None = None, after: str = "", limit: int = 100) -> list[TwinRow]:
         """Twins in order of their IRIs, those after `after`; `prefix` and `model` choose."""
         end = prefix + "\U0010ffff"

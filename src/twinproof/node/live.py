@@ -1,0 +1,71 @@
+"""A node with its live side: the feed, the views that follow it, and what they answer together.
+
+    with open_live(folder) as live:
+        live.node.intake.submit(...)
+        live.states.state("https://fleet.example/engine/1")
+
+Views lie in FOLDER/views and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from twinproof.node.config import Config
+from twinproof.node.node import Clock, Node, WritingNode, open_log
+from twinproof.views.feed import Feed
+from twinproof.views.follower import Follower
+from twinproof.views.state import StateView
+from twinproof.views.telemetry import TelemetryView
+
+VIEWS: Final = "views"
+STATES: Final = "states.db"
+TELEMETRY: Final = "telemetry.duckdb"
+
+
+@dataclass(frozen=True)
+class Live:
+    """What `open_live` opened."""
+
+    node: WritingNode
+    feed: Feed
+    states: StateView
+    telemetry: TelemetryView
+    followers: dict[str, Follower]
+    """By the view's name; each tells its `problem`, if it has one."""
+
+
+@contextmanager
+def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time.time) -> Iterator[Live]:
+    """Open a node for writing with its views following; raises as `open_node` does.
+
+    A view that lags behind is caught up in the background, but for the states: intake asks them for
+    each twin's model.
+    """
+    with ExitStack() as stack:
+        node = stack.enter_context(open_log(folder, config=config, clock=clock))
+        views = _views_folder(node)
+        feed = Feed(node.reader)
+        states = StateView(views / STATES, feed)
+        stack.callback(states.close)
+        states.catch_up()
+        telemetry = TelemetryView(views / TELEMETRY, feed)
+        stack.callback(telemetry.close)
+        telemetry.start()
+        followers = {"states": Follower("states", states, feed)}
+        for follower in followers.values():
+            stack.callback(follower.stop)
+        node.start(model_of=states.model, on_taken=feed.publish)
+        stack.callback(node.intake.stop)
+        yield Live(node, feed, states, telemetry, followers)
+
+
+def _views_folder(node: Node) -> Path:
+    views = node.folder / VIEWS
+    views.mkdir(mode=0o700, exist_ok=True)
+    return views
