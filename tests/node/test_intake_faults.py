@@ -10,12 +10,14 @@ from tests.builders import DEVICE, GATEWAY, MODEL, START, TWIN, Log
 from tests.node.bench import Bench
 from twinproof.errors import Equivocation, Overloaded, Revoked, StorageFailed, UnknownSigner
 from twinproof.log.store import Head
-from twinproof.node.intake import Accepted, Outcome
+from twinproof.node import intake as intake_module
+from twinproof.node.intake import Accepted, Intake, Outcome
 from twinproof.testing import MemoryStore
 from twinproof.twin import senml
 from twinproof.twin.description import Description
 from twinproof.twin.grants import Capability, Scope
 from twinproof.twin.reading import Reading
+from twinproof.views.feed import Item
 
 RECORD = {Capability.RECORD}
 FAULTS = [("commit", False), ("commit", True), ("write", False), ("write", True)]
@@ -298,3 +300,55 @@ def test_a_life_survives_faults_at_all_writes_at_once() -> None:
         assert send_until_taken(bench, requests) >= 8
         assert bench.entries() == bench.script.raws
         assert bench.findings() == []
+
+
+# --- listeners --------------------------------------------------------------------------------
+
+
+class Listening(Bench):
+    """A bench whose intake tells what it took."""
+
+    def __enter__(self) -> Listening:
+        super().__enter__()
+        self.intake.stop()
+        self.told: list[Item] = []
+        self.broken = False
+        self.intake = Intake(self.writer, self.reader, limits=self.limits, clock=self.clock, on_taken=self.hear)
+        return self
+
+    def hear(self, items: list[Item]) -> None:
+        self.told += items
+        if self.broken:
+            raise ZeroDivisionError("a listener's defect")
+
+
+@pytest.mark.parametrize(("write", "kept"), FAULTS)
+def test_listeners_hear_of_every_entry_once_and_in_order(
+    monkeypatch: pytest.MonkeyPatch, write: str, kept: bool
+) -> None:
+    monkeypatch.setattr(intake_module, "CATCH_UP", 2)
+    with Listening() as bench:
+        requests = life(bench.script)
+        for after in range(0, 12, 3):
+            plan(bench, write, kept, after)
+        assert send_until_taken(bench, requests) >= 3
+        late = bench.script.record(GATEWAY, 6.0).raw
+        bench.take(late)
+        assert [item.index for item in bench.told] == list(range(1, len(bench.script)))
+        assert [item.statement.raw for item in bench.told] == bench.script.raws[1:]
+        assert all(item.payload is not None and item.kind.content_type for item in bench.told)
+
+
+def test_a_listeners_defect_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    with Listening() as bench:
+        bench.broken = True
+        script = bench.script
+        script.grant(DEVICE, RECORD)
+        script.record(DEVICE, 1.0)
+        assert bench.submit(*script.raws[1:]) == [Accepted(1, True), Accepted(2, True)]
+        bench.store.fail("commit", kept=True)
+        with pytest.raises(StorageFailed):
+            bench.submit(script.record(DEVICE, 2.0).raw)
+        assert bench.take(script.raws[3], script.record(DEVICE, 3.0).raw) == [3, 4]
+        assert [item.index for item in bench.told] == [1, 2, 3, 4]
+        assert "a listener's defect" in caplog.text

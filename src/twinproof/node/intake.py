@@ -275,7 +275,7 @@ class Intake:
         self._told = items[-1].index + 1
         try:
             on_taken(items)
-        except Exception:  # the statements are durable, whatever a listener makes of them
+        except Exception:  # noqa: BLE001 - the statements are durable, whatever a listener makes of them
             _LOG.exception("a listener failed at entries %d to %d", items[0].index, items[-1].index)
 
     def _tell_missed(self, size: int) -> None:
