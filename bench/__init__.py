@@ -1,5 +1,5 @@
 """Measurements. `python -m bench [--quick] [name ...]` runs the modules of this folder (`make bench`).
 
 A module measures one subject: `run(quick: bool) -> dict[str, object]` returns its numbers, with units
-in their names, and reports progress on standard error. What they mean stands in docs/benchmarks.md.
+in their names, and reports progress on standard error.
 """
