@@ -209,7 +209,7 @@ SELECTIONS: list[tuple[Selection, Callable[[Row], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("selection", "wanted"), SELECTIONS, ids=lambda part: str(part)[:60])
+@pytest.mark.parametrize(("selection", "wanted"), SELECTIONS, ids=[str(row[0])[:80] for row in SELECTIONS])
 def test_a_selection_gives_what_it_says(
     view: TelemetryView, journal: Journal, selection: Selection, wanted: Callable[[Row], bool]
 ) -> None:
