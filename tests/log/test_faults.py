@@ -70,7 +70,7 @@ class Client:
         note, time = self.writer.published.checkpoint, self.writer.published.time
         for _ in range(3):
             with suppress(StorageFailed):
-                self.writer.replace_checkpoint(cosign(note), time)
+                self.writer.add_signatures(cosign(note), time)
                 return
             self.failures += 1
             if self.reaction == "reopen":

@@ -31,7 +31,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Rig:
     for start, end in ((0, 300), (300, 600), (600, SIZE)):
         rig.clock.advance(100)
         writer.append(entries(start, end))
-        writer.replace_checkpoint(cosign(writer.published.checkpoint))
+        writer.add_signatures(cosign(writer.published.checkpoint))
     writer.append([entry(5, payload=b"forged")])
     rig.close()
     return rig

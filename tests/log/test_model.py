@@ -97,7 +97,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def cosign(self) -> None:
         head = self.writer.published
-        self.until_it_works(lambda: self.writer.replace_checkpoint(cosign(head.checkpoint), head.time))
+        self.until_it_works(lambda: self.writer.add_signatures(cosign(head.checkpoint), head.time))
 
     @precondition(lambda self: self.log)
     @rule(data=st.data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Thread
 
 import pytest
@@ -315,9 +316,9 @@ def test_nothing_is_published_before_it_is_pinned(rig: Rig) -> None:
 # --- cosignatures ---
 
 
-def cosign(note: bytes, time: int = 1_700_000_100) -> bytes:
+def cosign(note: bytes, time: int = 1_700_000_100, witness: SignerKey = WITNESS) -> bytes:
     parsed = parse_note(note)
-    line = sign_checkpoint(WITNESS, parse_checkpoint(parsed.text), time)
+    line = sign_checkpoint(witness, parse_checkpoint(parsed.text), time)
     return format_note(Note(parsed.text, (*parsed.signatures, line)))
 
 
@@ -325,13 +326,44 @@ def test_a_cosignature_is_kept_and_shown(rig: Rig) -> None:
     writer = rig.open()
     writer.append(entries(0, 3))
     cosigned = cosign(writer.published.checkpoint)
-    writer.replace_checkpoint(cosigned)
+    writer.add_signatures(cosigned)
     assert writer.published.checkpoint == cosigned
     writer.append(entries(3, 4))
     rig.clock.advance(60)
     writer.append(entries(4, 5))
     assert rig.open().published.size == 5
     audit(rig, dict(enumerate(entries(0, 5))))
+
+
+def test_witnesses_that_answer_at_once_do_not_lose_each_others_lines(rig: Rig) -> None:
+    writer = rig.open()
+    writer.append(entries(0, 3))
+    note = writer.published.checkpoint
+    others = [SignerKey(f"witness.example/w{n}", COSIGNATURE_ED25519, bytes((n,)) * 32) for n in range(2, 5)]
+    for witness in (WITNESS, *others):
+        writer.add_signatures(cosign(note, witness=witness))
+    writer.add_signatures(cosign(note, time=1_800_000_000))
+    lines = parse_note(writer.published.checkpoint).signatures
+    assert [line.name for line in lines] == [ORIGIN, WITNESS.name, *(witness.name for witness in others)]
+    signed = open_note(parse_note(writer.published.checkpoint), [verifier(WITNESS.verifier)])
+    assert signed == {WITNESS.verifier: 1_700_000_100}, "the earliest time is the strongest"
+    assert writer.published == rig.store.head()
+
+
+def test_a_note_holds_only_so_many_lines(rig: Rig) -> None:
+    writer = rig.open()
+    note = writer.published.checkpoint
+    parsed = parse_note(note)
+    own = parsed.signatures[0]
+    for start in (0, 60):
+        lines = [replace(own, name=f"w{n}") for n in range(start, start + 60)]
+        full = format_note(Note(parsed.text, (own, *lines)))
+        if start == 0:
+            writer.add_signatures(full)
+    before = rig.store.head()
+    with pytest.raises(TooLarge, match="121 signatures, the limit is 64"):
+        writer.add_signatures(full)
+    assert rig.store.head() == before == writer.published
 
 
 def test_a_late_cosignature_brings_its_checkpoint_back(rig: Rig) -> None:
@@ -341,8 +373,8 @@ def test_a_late_cosignature_brings_its_checkpoint_back(rig: Rig) -> None:
     for number in range(3, 6):
         writer.append([entry(number)])
     with pytest.raises(NotFound, match="size 3"):
-        writer.replace_checkpoint(cosign(note))
-    writer.replace_checkpoint(cosign(note), time)
+        writer.add_signatures(cosign(note))
+    writer.add_signatures(cosign(note), time)
     kept = rig.store.checkpoint_at_or_before(3)
     assert kept
     assert kept.note == cosign(note)
@@ -359,9 +391,9 @@ def test_only_this_logs_own_checkpoints_are_kept(rig: Rig) -> None:
     other = sign_head([SIGNER], "log.example/elsewhere", 3, writer.published.root, 5).checkpoint
     for note, error in ((fork, Conflict), (future, NotFound), (stranger, Untrusted), (other, Untrusted)):
         with pytest.raises(error):
-            writer.replace_checkpoint(note, 5)
+            writer.add_signatures(note, 5)
     with pytest.raises(Corrupt):
-        writer.replace_checkpoint(b"no note", 5)
+        writer.add_signatures(b"no note", 5)
     assert rig.store.checkpoints() == before
 
 

@@ -22,7 +22,7 @@ from twinproof.log.store import MAX_ENTRY, MAX_KEY, Entry, Group, Head, KeptConf
 from twinproof.proof.checkpoint import Checkpoint
 from twinproof.proof.cosignature import verifier
 from twinproof.proof.merkle import EMPTY_ROOT, hash_leaf
-from twinproof.proof.note import SignerKey
+from twinproof.proof.note import MAX_SIGNATURES, Note, SignerKey, format_note, parse_note
 
 MAX_GROUP: Final = 8192
 """Entries in one append."""
@@ -193,25 +193,43 @@ class Writer:
 
     # --- cosignatures ---------------------------------------------------------------------------
 
-    def replace_checkpoint(self, note: bytes, time: int | None = None) -> None:
-        """Keep `note`, a checkpoint of this log with more signatures, in the place of the stored one.
+    def add_signatures(self, note: bytes, time: int | None = None) -> None:
+        """Add the signature lines of `note`, a checkpoint of this log, to those that are stored with it.
 
-        `time` (POSIX seconds of signing) keeps one that the history has thinned out meanwhile, as
-        `Store.replace_checkpoint` says. Raises `Untrusted` or `Corrupt` unless this log signed it,
-        `Conflict` for another tree's root, `NotFound` for a size that is not kept or not reached.
+        Witnesses answer each on its own: lines of further keys are added, a key that signed already keeps
+        its first, earliest line. The caller has checked the witnesses' signatures. `time` (POSIX seconds
+        when the log signed) brings back a checkpoint that the history has thinned out meanwhile.
+
+        Raises `Untrusted` or `Corrupt` unless this log signed `note`, `Conflict` for another tree's root,
+        `NotFound` for a size that is not kept or not reached, `TooLarge` for too many lines.
         """
         checkpoint = open_signed(note, self._verifiers, self._origin, "the checkpoint given")
         with self._lock:
             self._settle()
-            if checkpoint.size > self._head.size:
-                raise NotFound(f"no checkpoint of size {checkpoint.size}: the log has {self._head.size} entries")
-            if root_at(checkpoint.size, self._store.tile) != checkpoint.root:
-                raise Conflict(f"the checkpoint given has another root than this log at size {checkpoint.size}")
+            size = checkpoint.size
+            if size > self._head.size:
+                raise NotFound(f"no checkpoint of size {size}: the log has {self._head.size} entries")
+            if root_at(size, self._store.tile) != checkpoint.root:
+                raise Conflict(f"the checkpoint given has another root than this log at size {size}")
+            stored = self._store.checkpoint_at_or_before(size)
+            merged = _merge(stored.note, note) if stored and stored.size == size else note
             self._settled = False
-            self._store.replace_checkpoint(checkpoint.size, note, time)
+            self._store.replace_checkpoint(size, merged, time)
             self._settled = True
-            if checkpoint.size == self._head.size:
-                self._head = self._published = replace(self._head, checkpoint=note)
+            if size == self._head.size:
+                self._head = self._published = replace(self._head, checkpoint=merged)
+
+
+def _merge(stored: bytes, given: bytes) -> bytes:
+    """The stored note with the lines of further keys; a text that differs is left to the store to refuse."""
+    base, more = parse_note(stored), parse_note(given)
+    if base.text != more.text:
+        return given
+    lines = {(line.name, line.key_id): line for line in (*more.signatures, *base.signatures)}
+    order = dict.fromkeys((line.name, line.key_id) for line in (*base.signatures, *more.signatures))
+    if len(order) > MAX_SIGNATURES:
+        raise TooLarge("note", f"{len(order)} signatures, the limit is {MAX_SIGNATURES}")
+    return format_note(Note(base.text, tuple(lines[key] for key in order)))
 
 
 def _check_group(entries: Sequence[Entry]) -> None:
