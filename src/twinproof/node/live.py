@@ -10,12 +10,13 @@ Views lie in FOLDER/views and may be deleted at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from twinproof.errors import StorageFailed
 from twinproof.node.config import Config
 from twinproof.node.node import Clock, Node, WritingNode, open_log
 from twinproof.views.feed import Feed
@@ -24,6 +25,8 @@ from twinproof.views.state import StateView
 from twinproof.views.telemetry import TelemetryView
 
 VIEWS: Final = "views"
+LAG: Final = 0.5
+"""Seconds that intake waits for the states before it reads a twin's model from the log itself."""
 STATES: Final = "states.db"
 TELEMETRY: Final = "telemetry.duckdb"
 
@@ -60,9 +63,24 @@ def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time
         followers = {"states": Follower("states", states, feed)}
         for follower in followers.values():
             stack.callback(follower.stop)
-        node.start(model_of=states.model, on_taken=feed.publish)
+        node.start(model_of=model_of(states, feed, followers["states"]), on_taken=feed.publish)
         stack.callback(node.intake.stop)
         yield Live(node, feed, states, telemetry, followers)
+
+
+def model_of(states: StateView, feed: Feed, follower: Follower) -> Callable[[str], str | None]:
+    """The twins' models as the states have them, once these are as new as the log; else `LookupError`."""
+
+    def ask(subject: str) -> str | None:
+        # A lag of one publication ends in a moment; a view that does not get on is not waited for.
+        if not states.wait(feed.size, 0 if follower.problem else LAG):
+            raise LookupError("the states lag behind the log")
+        try:
+            return states.model(subject)
+        except StorageFailed as problem:
+            raise LookupError("the states cannot be read") from problem
+
+    return ask
 
 
 def _views_folder(node: Node) -> Path:

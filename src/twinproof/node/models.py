@@ -28,23 +28,31 @@ ModelOf = Callable[[str], str | None]
 
 
 class Models:
-    """One per intake, in its thread. `known` tells a twin's model faster than the log does, or None."""
+    """One per intake, in its thread.
+
+    `known` tells a twin's model faster than the log does; it raises `LookupError` while it is not as
+    new as the published head, and then the log is read: an old model would let in what no verifier takes.
+    """
 
     def __init__(self, reader: Reader, known: ModelOf | None = None) -> None:
         self._reader = reader
         self._known = known or self._named_in_log
         self._named: dict[str, str | None] = {}
+        self._staged: dict[str, list[Description]] = {}
+        """What this group says about twins, not in the log yet."""
         self._documents: dict[str, bytes | None] = {}
         self._compiled: dict[str, dtdl.CompiledInterface | None] = {}
 
     def forget(self) -> None:
         """After a failed commit: what was taken may not be in the log."""
+        self._staged.clear()
         self._named.clear()
         self._documents.clear()
         self._compiled.clear()
 
     def trim(self) -> None:
-        """Between groups: give memory back."""
+        """Between groups: give memory back; what was staged is in the log by now."""
+        self._staged.clear()
         if len(self._named) > KEPT:
             self._named.clear()
         if len(self._documents) > KEPT:
@@ -54,7 +62,10 @@ class Models:
     def model_of(self, subject: str) -> str | None:
         """The model that the twin names, what is staged included."""
         if subject not in self._named:
-            self._named[subject] = self._known(subject)
+            try:
+                self._named[subject] = self._known(subject)
+            except LookupError:
+                self._named[subject] = self._named_in_log(subject)
         return self._named[subject]
 
     def check(self, statement: Statement, payload: object) -> None:
@@ -72,8 +83,10 @@ class Models:
 
     def took(self, statement: Statement, payload: object) -> None:
         """The statement was staged: what comes after it in the group must know."""
-        if isinstance(payload, Description) and payload.model is not None:
-            self._named[statement.subject] = payload.model
+        if isinstance(payload, Description):
+            self._staged.setdefault(statement.subject, []).append(payload)
+            if payload.model is not None:
+                self._named[statement.subject] = payload.model
         elif isinstance(payload, ModelDocument):
             self._documents[statement.subject] = payload.document
             # Compiled ones may have been waiting for it: an Interface that it extends, or names as a component.
@@ -122,7 +135,7 @@ class Models:
             statement = logged(self._reader, index)
             if statement.content_type == DESCRIPTION:
                 found.append(parse_description(statement.payload))
-        return found
+        return found + self._staged.get(subject, [])
 
     def _named_in_log(self, subject: str) -> str | None:
         named = [change.model for change in self._descriptions(subject) if change.model is not None]
