@@ -222,7 +222,7 @@ def run(quick: bool) -> dict[str, Any]:
                         "bare_checks_per_s": round(bare),
                         "fraction_of_bare": round(statements / seconds / bare, 3),
                     }
-    return {"bench": "intake", "batch": BATCH, "devices": DEVICES, **results}
+    return {"batch": BATCH, "devices": DEVICES, **results}
 
 
 if __name__ == "__main__":
