@@ -142,7 +142,7 @@ def grant_all(folder: Path, keys: list[PrivateKey]) -> None:
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[str, int]]:
     """A node of its own process on a free port."""
-    command = [sys.executable, "-m", "twinproof.cli", "serve", str(folder), "--port", "0", "--json"]
+    command = [sys.executable, "-m", "twinproof", "serve", str(folder), "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
