@@ -146,7 +146,7 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            url = json.loads(process.stdout.readline())["url"]
+            url = json.loads(process.stdout.readline())["listening"]
             host, port = url.removeprefix("http://").split(":")
             yield host, int(port)
         finally:
