@@ -88,12 +88,15 @@ class Client:
         return self.request("POST", f"/entries/batch{query}", body, {"content-type": SEQUENCE})
 
     def take(self, *raws: bytes) -> list[int]:
-        """Register, all of which must be accepted; the indices."""
-        answer = self.batch(raws)
-        assert answer.status == 200, answer.problem
-        results = answer.value["results"]
-        assert all(result["status"] in (200, 201) for result in results), results
-        return [result["index"] for result in results]
+        """Register, in requests of 500, all of which must be accepted; the indices."""
+        indices: list[int] = []
+        for start in range(0, len(raws), 500):
+            answer = self.batch(raws[start : start + 500])
+            assert answer.status == 200, answer.problem
+            results = answer.value["results"]
+            assert all(result["status"] in (200, 201) for result in results), results
+            indices += [result["index"] for result in results]
+        return indices
 
 
 class NodeProcess:
@@ -169,8 +172,7 @@ class Served:
 
     def grow(self) -> list[int]:
         """Send what the script holds and the log does not; the indices."""
-        missing = self.script.raws[self.head().size :]
-        return self.client.take(*missing) if missing else []
+        return self.client.take(*self.script.raws[self.head().size :])
 
 
 def make_folder(folder: Path, **limits: int) -> Path:

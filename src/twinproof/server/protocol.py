@@ -59,7 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_ended = True
         self._head_size = 0
         self._stop_timer()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        # Counted again, with ": " and the line's end: the whole head may have come in one piece.
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
             self._refuse_head()
             return
         super().on_headers_complete()
