@@ -117,7 +117,7 @@ class ProvenStatement:
 
     statement: Statement
     index: int
-    """Log index. Proved by a tlog-proof; only claimed by a receipt, which signs neither index nor size."""
+    """Log index, proved."""
     size: int
     """Entries of the tree that the proof leads to."""
     origin: str
