@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.node.refusals import draft, refusals, with_headers
 from tests.server.process import Served
 from tests.twin import hostile
 from twinproof.errors import BadSignature, FutureDated, Malformed, NotAuthorised, StreamError, TooLarge, TwinproofError
+from twinproof.log.store import KeptConflict
 from twinproof.node.node import read_node
 from twinproof.proof.cose import KID
 from twinproof.twin.grants import Capability, Scope, Window
@@ -38,9 +40,18 @@ def working(served: Served) -> None:
     served.grow()
 
 
-def nothing_kept(served: Served) -> None:
+@pytest.fixture(autouse=True)
+def nothing_kept(served: Served, request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test but the one about equivocation leaves a conflict."""
+    before = conflicts(served)
+    yield
+    if request.node.name != "test_only_a_signed_equivocation_is_kept":
+        assert conflicts(served) == before
+
+
+def conflicts(served: Served) -> list[KeptConflict]:
     with read_node(served.node.folder) as node:
-        assert node.store.conflicts() == []
+        return node.store.conflicts()
 
 
 def expected(error: type[TwinproofError]) -> tuple[int, str]:
@@ -64,7 +75,6 @@ def test_malformed_statements(served: Served) -> None:
         assert answer.problem[1].startswith(f"{case.error.code}: {case.field}"), (case.name, answer.problem)
         assert case.fragment in answer.problem[1], case.name
         assert served.head() == before, case.name
-    nothing_kept(served)
 
 
 def test_malformed_statements_in_one_batch(served: Served) -> None:
@@ -81,7 +91,6 @@ def test_malformed_statements_in_one_batch(served: Served) -> None:
         assert result["detail"].startswith(case.field), case.name
     assert results[-1] == {"status": 201, "index": before.size}
     assert served.head().size == before.size + 1
-    nothing_kept(served)
 
 
 def test_wrong_signatures(served: Served) -> None:
@@ -100,7 +109,6 @@ def test_wrong_signatures(served: Served) -> None:
     codes = {served.client.post(raw).code for raw, _ in hostile.wrong_keys().values()}
     assert codes == {"bad-signature", "malformed", "unknown-signer"}
     assert served.head() == before
-    nothing_kept(served)
 
 
 def test_statements_that_are_not_allowed(served: Served) -> None:
@@ -121,7 +129,6 @@ def test_statements_that_are_not_allowed(served: Served) -> None:
         assert fragment in answer.problem[1], name
         assert served.head() == before, name
     assert len(served.script) == size
-    nothing_kept(served)
 
 
 def test_amplified_expired_and_model_scoped(served: Served) -> None:
@@ -158,11 +165,9 @@ def test_amplified_expired_and_model_scoped(served: Served) -> None:
     script.heads = dict(heads)
     assert served.client.post(attest).code == "out-of-scope"
     assert served.head() == before
-    nothing_kept(served)
 
 
 def test_only_a_signed_equivocation_is_kept(served: Served) -> None:
-    """The last test of this module: it leaves a conflict."""
     script = served.script
     first = script.statement(3)
     changes = {SEQ: first.seq, PREV: first.prev}
@@ -172,10 +177,9 @@ def test_only_a_signed_equivocation_is_kept(served: Served) -> None:
     assert served.client.post(unsigned).code == "bad-signature"
     by_another = with_headers(other, GATEWAY, {KID: GATEWAY.key.public.thumbprint})
     assert (served.client.post(by_another).status, served.client.post(by_another).code) == (403, "unknown-signer")
-    nothing_kept(served)
+    assert conflicts(served) == []
     answer = served.client.post(other)
     assert (answer.status, answer.code) == (409, "equivocation")
     assert "index 3" in answer.problem[1]
     assert served.head() == before
-    with read_node(served.node.folder) as node:
-        assert [(kept.index, kept.data) for kept in node.store.conflicts()] == [(3, other)]
+    assert [(kept.index, kept.data) for kept in conflicts(served)] == [(3, other)]

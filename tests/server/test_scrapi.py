@@ -25,6 +25,7 @@ RECORD = {Capability.RECORD}
 @pytest.fixture(autouse=True, scope="module")
 def granted(served: Served) -> None:
     served.script.grant(DEVICE, RECORD)
+    served.script.record(DEVICE, 0.0)
     served.grow()
 
 

@@ -102,15 +102,22 @@ def half_sent(served: Served) -> tuple[socket.socket, bytes]:
     return connection, raw[10:]
 
 
+def wait_until_refused(served: Served) -> None:
+    """Until the node no longer listens: it has seen the signal."""
+    while True:
+        try:
+            socket.create_connection(served.node.address, timeout=5).close()
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:
+            pass  # it was in the queue of a socket that is being closed
+
+
 def test_a_request_under_way_is_finished(served: Served) -> None:
     connection, rest = half_sent(served)
     with connection:
         served.node.process.send_signal(signal.SIGTERM)
-        while True:
-            try:
-                socket.create_connection(served.node.address, timeout=5).close()
-            except ConnectionRefusedError:
-                break
+        wait_until_refused(served)
         connection.sendall(rest)
         answer = b""
         while part := connection.recv(65536):
@@ -123,11 +130,7 @@ def test_a_second_signal_does_not_wait(served: Served) -> None:
     connection, _ = half_sent(served)
     with connection:
         served.node.process.send_signal(signal.SIGTERM)
-        while True:
-            try:
-                socket.create_connection(served.node.address, timeout=5).close()
-            except ConnectionRefusedError:
-                break
+        wait_until_refused(served)
         served.node.process.send_signal(signal.SIGTERM)
         assert served.node.ended() == 0
     again = serve(served.node.folder)

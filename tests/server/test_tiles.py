@@ -113,6 +113,7 @@ def grow_to(served: Served, size: int) -> None:
 @pytest.mark.parametrize("size", [3, 255, 256, 257, 511, 512, 700, 1024])
 def test_a_mirror_gets_the_same_tree(served: Served, size: int) -> None:
     grow_to(served, size)
+    size = len(served.script)
     mirror = Mirror(served)
     found, root = mirror.checkpoint()
     assert found == size
