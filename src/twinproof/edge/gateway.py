@@ -20,7 +20,7 @@ from twinproof.proof.keys import PrivateKey
 
 CONNECTORS: Final = {
     "mqtt": "twinproof.edge.mqtt:MqttConnector",
-    "sparkplug": "twinproof.edge.sparkplug:SparkplugConnector",
+    "sparkplug": "twinproof.edge.sparkplug.bridge:SparkplugConnector",
     "opcua": "twinproof.edge.opcua:OpcuaConnector",
     "file": "twinproof.edge.replay:FileConnector",
 }

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from twinproof.edge.quality import Quality
 from twinproof.edge.sparkplug.datatypes import Meaning
 from twinproof.edge.sparkplug.topics import Source
-
-
-class Quality(StrEnum):
-    """What is known about a value."""
-
-    GOOD = "good"
-    UNCERTAIN = "uncertain"
-    """Sent with a quality code that is neither good, bad nor stale."""
-    BAD = "bad"
-    """There is no usable value: null, marked bad, not of its datatype."""
-    STALE = "stale"
-    """The last value may have changed unseen: its source is dead or out of reach."""
 
 
 class Sample(NamedTuple):

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from twinproof.edge.sparkplug.events import Event, Lost, Marked, Quality, Rebirth
+from twinproof.edge.quality import Quality
+from twinproof.edge.sparkplug.events import Event, Lost, Marked, Rebirth
 from twinproof.edge.sparkplug.messages import Payload
 from twinproof.edge.sparkplug.rebirth import RebirthLimit
 from twinproof.edge.sparkplug.signals import Signals, Undeclared, bd_seq_of, read_metrics
@@ -135,6 +136,7 @@ class NodeSession:
     def cut_off(self, now: float) -> list[Event]:
         """The host lost its broker: nothing is known until the next birth (§5.1)."""
         events = self._flush(now) if self._held else []
+        events += self._lose(now, "not connected to the broker; what was sent before the next birth is missing")
         events += self._stale(now, "the connection to the broker was lost")
         self._close()
         return events
@@ -162,7 +164,8 @@ class NodeSession:
         later = self._split_held(payload.timestamp)
         events = self._flush(now) if self._held else []
         if self.online and number != self.bd_seq:
-            events += self._stale(now, f"its death certificate was lost: bdSeq {number} follows {self.bd_seq}")
+            reason = f"its death certificate was lost: bdSeq {number} follows {self.bd_seq}"
+            events += [*self._lose(now, reason), *self._stale(now, reason)]
         else:
             events += self._stale_devices(now, "the edge node was born anew")
         self._signals.forget_aliases()
@@ -219,15 +222,25 @@ class NodeSession:
         self._seen.clear()
         self._given_up.clear()
 
+    def _lose(self, now: float, reason: str) -> list[Event]:
+        if not self.online:
+            return []
+        alive = [device for device, is_alive in self._devices.items() if is_alive]
+        return [Lost(source, now, reason) for source in (self.source, *alive)]
+
     def _stale(self, now: float, reason: str) -> list[Event]:
         if not self.online:
             return []
-        return [Marked(self.source, None, Quality.STALE, now, reason), *self._stale_devices(now, reason)]
+        return [self._stale_one(self.source, now, reason), *self._stale_devices(now, reason)]
+
+    def _stale_one(self, source: Source, time: float, reason: str) -> Marked:
+        self._signals.mark_stale(source)
+        return Marked(source, None, Quality.STALE, time, reason)
 
     def _stale_devices(self, now: float, reason: str) -> list[Event]:
         alive = [device for device, is_alive in self._devices.items() if is_alive]
         self._devices = dict.fromkeys(self._devices, False)
-        return [Marked(device, None, Quality.STALE, now, reason) for device in alive]
+        return [self._stale_one(device, now, reason) for device in alive]
 
     # --- order ---
 
@@ -357,7 +370,7 @@ class NodeSession:
         if kind is MessageType.DDEATH:
             self._devices[source] = False
             stamp = payload.timestamp
-            return [Marked(source, None, Quality.STALE, now if stamp is None else stamp / 1000, "dead")]
+            return [self._stale_one(source, now if stamp is None else stamp / 1000, "dead")]
         return list(self._metrics(message, source, now))
 
     def _metrics(self, message: Message, source: Source, now: float) -> Iterator[Event]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from twinproof.edge.quality import Quality
 from twinproof.edge.sparkplug.datatypes import DataType, Meaning, datatype_of, parse_value
-from twinproof.edge.sparkplug.events import Event, Lost, Marked, Quality, Sample
+from twinproof.edge.sparkplug.events import Event, Lost, Marked, Sample
 from twinproof.edge.sparkplug.messages import Metric, Payload
 from twinproof.edge.sparkplug.topics import Source
 from twinproof.errors import Malformed, TooLarge
@@ -88,6 +89,11 @@ class Signals:
             raise TooLarge("metrics", f"more than {MAX_SIGNALS} of one edge node, or {MAX_DEVICES} devices")
         self._names[source], self._aliases[source], self._count = names, aliases, count
 
+    def mark_stale(self, source: Source) -> None:
+        """The source is dead: each of its metrics is news again when it comes."""
+        for signal in self._names.get(source, {}).values():
+            signal.quality = Quality.STALE
+
     def forget_aliases(self) -> None:
         """A new birth of the node numbers everything anew; names keep their newest value."""
         self._aliases.clear()
@@ -135,6 +141,9 @@ def _read_metric(signal: Signal, metric: Metric, payload: Payload, now: float) -
         quality, value, reason = _judge(signal, metric)
     except Malformed as problem:
         quality, value, reason = Quality.BAD, None, problem.reason
+    if quality is not signal.quality and not metric.is_historical:
+        signal.quality = quality
+        yield Marked(signal.source, signal.name, quality, time, reason)
     # A birth repeats the newest value of each metric; with the same time it is the same measurement.
     if value is not None and (
         signal.last is None or (*signal.last, type(signal.last[1])) != (time, value, type(value))
@@ -142,9 +151,6 @@ def _read_metric(signal: Signal, metric: Metric, payload: Payload, now: float) -
         yield Sample(signal.source, signal.name, value, time, bool(metric.is_historical), bool(metric.is_transient))
         if not metric.is_historical:
             signal.last = (time, value)
-    if quality is not signal.quality and not metric.is_historical:
-        signal.quality = quality
-        yield Marked(signal.source, signal.name, quality, time, reason)
 
 
 def _judge(signal: Signal, metric: Metric) -> tuple[Quality, Meaning | None, str]:
