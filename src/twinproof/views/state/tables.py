@@ -5,7 +5,8 @@
     snapshot(twin, entry, state)                      an older state, every `SNAPSHOT_EVERY` statements
     history(twin, entry, kind, issuer, time)          which entries are about a twin
     link(twin, name, target, since, until)            relationships; `until` is null while they hold
-    property(twin, name, value, since, until)         reported properties, values as JSON
+    property(twin, name, value, since, until)         reported properties, values as `values` packs them
+    status(twin, model, lifecycle, since, until)      model and lifecycle, from the twin's first statement on
     alarm(twin, rule, name, severity, entry, time)    alarms that stand now
 
 `since` and `until` are log indices, `since <= at < until` means that the row held after entry `at`.
@@ -20,7 +21,7 @@ from typing import Final
 
 from twinproof.errors import StorageFailed
 
-VERSION: Final = 1
+VERSION: Final = 2
 """SQLite's `user_version`; a file of another version is made anew."""
 
 _SCHEMA = """
@@ -35,9 +36,13 @@ CREATE TABLE issuer (id INTEGER PRIMARY KEY, iss TEXT NOT NULL UNIQUE);
 CREATE TABLE link (twin INTEGER, name TEXT, target TEXT, since INTEGER, until INTEGER,
                    PRIMARY KEY (twin, name, target, since)) WITHOUT ROWID;
 CREATE INDEX link_target ON link (target, name);
-CREATE TABLE property (twin INTEGER, name TEXT, value TEXT NOT NULL, since INTEGER, until INTEGER,
+CREATE TABLE property (twin INTEGER, name TEXT, value, since INTEGER, until INTEGER,
                        PRIMARY KEY (twin, name, since)) WITHOUT ROWID;
-CREATE INDEX property_name ON property (name, value);
+CREATE INDEX property_then ON property (name, value);
+CREATE INDEX property_now ON property (name, value) WHERE until IS NULL;
+CREATE TABLE status (twin INTEGER, model TEXT, lifecycle TEXT, since INTEGER, until INTEGER,
+                     PRIMARY KEY (twin, since)) WITHOUT ROWID;
+CREATE INDEX status_model ON status (model);
 CREATE TABLE alarm (twin INTEGER, rule TEXT, name TEXT NOT NULL, severity TEXT, entry INTEGER NOT NULL,
                     time INTEGER NOT NULL, PRIMARY KEY (twin, rule)) WITHOUT ROWID;
 """

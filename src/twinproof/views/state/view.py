@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from twinproof.errors import NotFound, StorageFailed
-from twinproof.proof.note import encode_base64
 from twinproof.twin.description import Description
 from twinproof.twin.state import TwinState
 from twinproof.views.feed import Item
 from twinproof.views.state import tables
+from twinproof.views.state.values import pack
 
 SNAPSHOT_EVERY: Final = 256
 """Statements of a twin between two snapshots: the most that a look into the past folds."""
@@ -54,19 +53,6 @@ class HistoryRow(NamedTuple):
     issuer: str
     time: int
     """The statement's `iat`."""
-
-
-def to_json(value: Any) -> Any:
-    """A CBOR value as JSON has it: byte strings become {"base64": text}, keys become text, tags go."""
-    if isinstance(value, bytes):
-        return {"base64": encode_base64(value)}
-    if isinstance(value, dict):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value.value if hasattr(value, "tag") else value
 
 
 class StateView:
@@ -180,7 +166,10 @@ class StateView:
                     state = touched[subject] = self._hold(subject)
                 twin = self._ids[subject]
                 if isinstance(item.payload, Description):
+                    self._keep_status(twin, item.index, state, item.payload)
                     self._keep_intervals(twin, item.index, state, item.payload)
+                elif not state.statements:
+                    self._keep_status(twin, item.index, state, Description())
                 state.apply(item.index, statement, item.payload)
                 history.append((twin, item.index, item.kind.name, self._issuer(statement.issuer), statement.issued_at))
                 if state.statements % SNAPSHOT_EVERY == 0:
@@ -258,16 +247,22 @@ class StateView:
             self._issuers[issuer] = known
         return known
 
+    def _keep_status(self, twin: int, index: int, state: TwinState, change: Description) -> None:
+        """Begin a new interval of model and lifecycle where `change` alters them, or the twin begins."""
+        before = (state.model and state.model.value, state.lifecycle and state.lifecycle.value)
+        after = (change.model or before[0], change.lifecycle.value if change.lifecycle else before[1])
+        if state.statements and after == before:
+            return
+        self._database.execute("UPDATE status SET until = ? WHERE twin = ? AND until IS NULL", (index, twin))
+        self._database.execute("INSERT INTO status VALUES (?, ?, ?, ?, NULL)", (twin, *after, index))
+
     def _keep_intervals(self, twin: int, index: int, state: TwinState, change: Description) -> None:
         """Close and open the intervals of what `change` alters; `state` is the one before it."""
         ended = [(index, twin, name) for name in (*change.unset, *(change.set or ())) if name in state.properties]
         self._database.executemany("UPDATE property SET until = ? WHERE twin = ? AND name = ? AND until IS NULL", ended)
         self._database.executemany(
             "INSERT INTO property VALUES (?, ?, ?, ?, NULL)",
-            [
-                (twin, name, json.dumps(to_json(value), sort_keys=True, ensure_ascii=False), index)
-                for name, value in (change.set or {}).items()
-            ],
+            [(twin, name, pack(value), index) for name, value in (change.set or {}).items()],
         )
         self._database.executemany(
             "UPDATE link SET until = ? WHERE twin = ? AND name = ? AND target = ? AND until IS NULL",
@@ -281,8 +276,8 @@ class StateView:
     # --- asking -------------------------------------------------------------------------------
 
     @contextmanager
-    def _asking(self) -> Iterator[sqlite3.Connection]:
-        """A connection of this thread's own, on one state of the file: a fold under way is not waited for."""
+    def asking(self) -> Iterator[sqlite3.Connection]:
+        """A connection of this thread's own that only reads, on one state of the file: no fold is waited for."""
         try:
             reader = self._reader()
             reader.execute("BEGIN")
@@ -308,7 +303,7 @@ class StateView:
         `time` is POSIX seconds by the signers' clocks. The caller owns the result. Raises `NotFound` for a
         twin that the log says nothing about up to there.
         """
-        with self._asking() as database:
+        with self.asking() as database:
             row = database.execute("SELECT id, state FROM twin WHERE sub = ?", (subject,)).fetchone()
             if row is None:
                 raise NotFound(f"the log holds nothing about {subject}")
@@ -343,7 +338,7 @@ class StateView:
 
     def model(self, subject: str) -> str | None:
         """The model that a twin names; None for a twin that names none or is unknown."""
-        with self._asking() as database:
+        with self.asking() as database:
             row = database.execute("SELECT model FROM twin WHERE sub = ?", (subject,)).fetchone()
             return row[0] if row else None
 
@@ -354,7 +349,7 @@ class StateView:
             "SELECT sub, model, lifecycle, statements, entry FROM twin "
             "WHERE sub >= ? AND sub < ? AND sub > ? AND (? IS NULL OR model = ?) ORDER BY sub LIMIT ?"
         )
-        with self._asking() as database:
+        with self.asking() as database:
             return [TwinRow(*row) for row in database.execute(sql, (prefix, end, after, model, model, limit))]
 
     def history(self, subject: str, *, after: int = -1, kind: str | None = None, limit: int = 100) -> list[HistoryRow]:
@@ -364,7 +359,7 @@ class StateView:
             "WHERE h.twin = (SELECT id FROM twin WHERE sub = ?) AND h.entry > ? AND (? IS NULL OR h.kind = ?) "
             "ORDER BY h.entry LIMIT ?"
         )
-        with self._asking() as database:
+        with self.asking() as database:
             return [HistoryRow(*row) for row in database.execute(sql, (subject, after, kind, kind, limit))]
 
     def alarms(self, *, prefix: str = "", limit: int = 1000) -> list[tuple[str, str, str, str | None, int, int]]:
@@ -373,22 +368,23 @@ class StateView:
             "SELECT t.sub, a.rule, a.name, a.severity, a.entry, a.time FROM alarm a JOIN twin t ON t.id = a.twin "
             "WHERE t.sub >= ? AND t.sub < ? ORDER BY a.entry DESC, a.rule LIMIT ?"
         )
-        with self._asking() as database:
+        with self.asking() as database:
             return list(database.execute(sql, (prefix, prefix + "\U0010ffff", limit)))
 
     def query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        """Rows of a SELECT over the tables, for `views.graph`; `sql` is the program's own, never a user's."""
-        with self._asking() as database:
+        """Rows of a SELECT over the tables; `sql` is the program's own, never a user's."""
+        with self.asking() as database:
             return database.execute(sql, values).fetchall()
 
     def digest_rows(self) -> Iterator[tuple[Any, ...]]:
         """Everything that the view holds, in an order and form that depend on the log alone."""
-        with self._asking() as database:
+        with self.asking() as database:
             yield from database.execute("SELECT sub, model, lifecycle, statements, entry, state FROM twin ORDER BY sub")
             for table, columns in (
                 ("snapshot", "x.entry, x.state"),
                 ("link", "x.name, x.target, x.since, x.until"),
                 ("property", "x.name, x.value, x.since, x.until"),
+                ("status", "x.model, x.lifecycle, x.since, x.until"),
                 ("alarm", "x.rule, x.name, x.severity, x.entry, x.time"),
             ):
                 sql = f"SELECT t.sub, {columns} FROM {table} x JOIN twin t ON t.id = x.twin ORDER BY t.sub, {columns}"  # noqa: S608 - fixed words only
