@@ -263,7 +263,7 @@ def test_shelving_and_acknowledging_change_no_judgement(plant: Plant) -> None:
 
 def test_an_alarm_that_somebody_else_raised_is_not_raised_again(plant: Plant) -> None:
     plant.engine.issuer = "urn:example:other"
-    plant.say(stated(ONE, HOT), read(ONE, 0, 90))
+    plant.say(stated(ONE, HOT), read(ONE, 0, 97))
     assert plant.say(Said(ONE, ALARM, format_transition(AlarmTransition("hot", Transition.RAISE)))) == []
     assert plant.say(read(ONE, 1, 150)) == []
     assert plant.say(read(ONE, 2, 90)) == ["1 hot clear 2 90"]
