@@ -35,6 +35,7 @@ from twinproof.proof.policy import Policy, TrustedCheckpoint
 from twinproof.proof.receipt import MAX_RECEIPT, check_inclusion_receipt, parse_receipt
 from twinproof.proof.tlog_proof import check_tlog_proof, parse_tlog_proof
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority, Grant
+from twinproof.twin.description import Description
 from twinproof.twin.evidence import Bundle, StreamSummary, parse_bundle
 from twinproof.twin.grants import log_subject
 from twinproof.twin.kinds import Kind, kind_of
@@ -228,6 +229,8 @@ class _Run:
     authority: Authority = field(default_factory=Authority)
     grants: dict[int, Grant] = field(default_factory=dict)
     state: TwinState = field(init=False)
+    models: dict[str, str] = field(default_factory=dict)
+    """What the descriptions so far declare, of the twin and of the log itself."""
     streams: list[StreamSummary] = field(default_factory=list)
     brackets: dict[int, TimeBracket] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -336,19 +339,17 @@ class _Run:
         for index, statement, kind, payload in self.statements:
             try:
                 if statement.content_type not in AUTHORITY_KINDS:
-                    grant = self.authority.check(index, statement, kind.capability, self._model_of)
+                    grant = self.authority.check(index, statement, kind.capability, self.models.get)
                     check_statement(statement, self.authority.key(statement.kid))
                     self.grants[index] = grant
             except (NotAuthorised, BadSignature, Malformed) as problem:
                 problems.append(f"entry {index} ({kind.name} by {statement.issuer}): {problem}")
                 continue
+            if isinstance(payload, Description) and payload.model is not None:
+                self.models[statement.subject] = payload.model
             if statement.subject == self.bundle.subject:
                 self.state.apply(index, statement, payload)
         self.conclude(7, problems, f"{len(self.grants)} signatures, each by a signer with a grant")
-
-    def _model_of(self, subject: str) -> str | None:
-        model = self.state.model
-        return str(model.value) if model is not None and subject == self.state.subject else None
 
     def follow_streams(self) -> None:
         problems = []
