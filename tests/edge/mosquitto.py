@@ -57,8 +57,6 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1",
             "persistence true",
             f"persistence_location {folder}/",
-            "autosave_interval 1",
-            "autosave_on_changes true",
             "max_queued_messages 0",
             *([] if os.geteuid() else ["user root"]),
             *(settings or ("allow_anonymous true",)),
@@ -84,7 +82,7 @@ class Mosquitto:
         return True
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """SIGTERM saves sessions; SIGKILL leaves what was saved last."""
+        """SIGTERM saves sessions and queues; SIGKILL leaves what `save` saved last."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(PATIENCE)

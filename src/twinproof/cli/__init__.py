@@ -15,7 +15,9 @@ SECTIONS = {
     "Twins": {
         "record": "twinproof.cli.record:record",
         "import": "twinproof.cli.importing:importing",
+        "bridge": "twinproof.cli.bridge:bridge",
         "twin": "twinproof.cli.twin:twin",
+        "alarm": "twinproof.cli.alarm:alarm",
     },
     "Signers": {
         "key": "twinproof.cli.key:key",

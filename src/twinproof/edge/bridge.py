@@ -147,11 +147,20 @@ class Bridge:
 
     # --- what came in ---
 
-    def take(self, source: str, kind: str, arrivals: Sequence[Arrival], *, remember: int = 0) -> list[Receipt]:
+    def take(
+        self,
+        source: str,
+        kind: str,
+        arrivals: Sequence[Arrival],
+        *,
+        remember: int = 0,
+        also: Callable[[], None] = lambda: None,
+    ) -> list[Receipt]:
         """Keep what the arrivals hold, on disk when this returns; a repetition is not kept again.
 
         One receipt per arrival. `source` is the source's name and `kind` its protocol; `remember` is how many messages
-        with their own time are known again. Raises `Overloaded` and `StorageFailed`: then nothing of this call is kept.
+        with their own time are known again; what `also` stores in the outbox is part of the transaction. Raises
+        `Overloaded` and `StorageFailed`: then nothing of this call is kept.
         """
         streams = {
             subject: self.recorder.twin(subject)
@@ -172,6 +181,7 @@ class Bridge:
                         self._keep(streams, arrival)
                     self._note(source, arrival, remember)
                     receipts.append(self._receipt(streams, arrival))
+                also()
         except BaseException:
             # What a batch that closed inside had signed is back in the journal.
             for stream in streams.values():

@@ -15,6 +15,7 @@ import os
 import select
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -300,3 +301,43 @@ def _tls_context(tls: Tls) -> ssl.SSLContext:
     except (OSError, ValueError) as problem:
         raise ConfigError(f"TLS with {tls.ca or 'the system authorities'}, {tls.cert}: {problem}") from None
     return context
+
+
+class Publisher:
+    """Publishes with QoS 1, in a thread of paho's; sends again after a lost connection what was not acknowledged."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raises `Unreachable`."""
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.max_queued_messages_set(0)
+        self._client.on_publish = self._count
+        self._published = self._acknowledged = 0
+        self._news = threading.Event()
+        try:
+            self._client.connect(host, port)
+        except _BROKEN as problem:
+            raise Unreachable(f"broker {host}:{port} cannot be reached: {problem}") from None
+        self._client.loop_start()
+
+    def _count(self, *_: object) -> None:
+        self._acknowledged += 1
+        self._news.set()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish one message, without waiting."""
+        self._published += 1
+        self._client.publish(topic, payload, qos=1)
+
+    def wait(self, most: int, patience: float) -> None:
+        """Wait until at most `most` are unacknowledged; raises `Unreachable` after `patience` seconds without news."""
+        while self._published - self._acknowledged > most:
+            self._news.clear()
+            if self._published - self._acknowledged > most and not self._news.wait(patience):
+                raise Unreachable(f"the broker has acknowledged nothing for {patience:g} s")
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()

@@ -184,6 +184,8 @@ class Stream:
     def _grow(self, row: Row, size: int) -> None:
         if self._opened_at is None:
             self._opened_at = self._owner.monotonic()
+            # Whoever pumps in the background sleeps until something is due, and this is due sooner.
+            self._owner.changed()
         if not self._owner.durable:
             self._rows.append(row)
             self._owner.open_bytes += size
