@@ -11,7 +11,7 @@ from tests import spec_examples
 from twinproof import errors, verify
 from twinproof.proof import checkpoint, cose, note, receipt, tlog_proof
 from twinproof.proof.policy import Policy
-from twinproof.twin import attestation, authority, description, evidence, grants, kinds, statement
+from twinproof.twin import attestation, authority, description, evidence, fields, grants, kinds, statement
 from twinproof.twin.grants import Capability
 
 SPEC = Path(__file__).resolve().parent.parent / "spec"
@@ -73,8 +73,8 @@ def test_links_lead_somewhere(page: str) -> None:
         ("statement", "0 ≤ seq < 2^63", statement.MAX_SEQ == 2**63),
         ("README", "0 < t < 2^53", statement.MAX_TIME == 2**53),
         ("statement", "nested at most 10 deep", description.MAX_DEPTH == 10),
-        ("statement", "1..128 characters", description.MAX_NAME == 128),
-        ("statement", "1..2048 members", description.MAX_CHANGES == 2048),
+        ("statement", "1..128 characters", fields.MAX_NAME == 128),
+        ("statement", "1..2048 members", fields.MAX_CHANGES == 2048),
         ("statement", '"text": text up to 4000', attestation.MAX_TEXT == 4000),
         ("statement", '{"reason": text up to 500}', attestation.MAX_REASON == 500),
         ("authority", '"reason": text up to 500', grants.MAX_REASON == 500),

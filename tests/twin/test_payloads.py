@@ -21,13 +21,13 @@ from twinproof.twin.attestation import (
     parse_resume,
 )
 from twinproof.twin.description import (
-    MAX_CHANGES,
     MAX_DEPTH,
     Description,
     Lifecycle,
     format_description,
     parse_description,
 )
+from twinproof.twin.fields import MAX_CHANGES
 
 DIGEST = b"\x42" * 32
 PART = ["partOf", "urn:x"]

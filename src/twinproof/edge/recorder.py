@@ -25,7 +25,7 @@ from twinproof.errors import ConfigError, TwinproofError
 from twinproof.proof.keys import PrivateKey
 from twinproof.proof.note import VerifierKey
 from twinproof.twin.attestation import MAX_REASON
-from twinproof.twin.grants import text
+from twinproof.twin.fields import text
 from twinproof.twin.statement import check_iri
 
 __all__ = ["Pumped", "Recorder", "Stream"]

@@ -26,8 +26,8 @@ import urllib3
 from twinproof.errors import ConfigError, Malformed, Overloaded, RateLimited, TooLarge, Unreachable
 from twinproof.proof import cbor
 from twinproof.proof.receipt import MAX_RECEIPT
-from twinproof.twin.grants import fields
-from twinproof.twin.statement import DIGEST_SIZE, MAX_SEQ
+from twinproof.twin.fields import digest, fields
+from twinproof.twin.statement import MAX_SEQ
 from twinproof.twin.stream import StreamHead
 
 MAX_BATCH: Final = 1000
@@ -235,9 +235,7 @@ def _problem(answer: bytes) -> str | None:
 def parse_head(answer: bytes) -> StreamHead:
     """Read the answer of GET /streams; raises `Malformed`."""
     value = fields(cbor.decode(answer, what="stream head"), "stream head", ("seq", "digest"))
-    if type(value["digest"]) is not bytes or len(value["digest"]) != DIGEST_SIZE:
-        raise Malformed("stream head.digest", f"not {DIGEST_SIZE} bytes")
-    return StreamHead(_number(value["seq"], "stream head.seq"), value["digest"])
+    return StreamHead(_number(value["seq"], "stream head.seq"), digest(value["digest"], "stream head.digest"))
 
 
 def parse_results(answer: bytes, count: int) -> list[Delivery]:

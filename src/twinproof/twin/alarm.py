@@ -21,9 +21,8 @@ from typing import Final
 
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
-from twinproof.twin.grants import fields, text
+from twinproof.twin.fields import fields, posix_time, text
 from twinproof.twin.reading import check_name
-from twinproof.twin.statement import MAX_TIME
 
 RULE: Final = "application/vnd.twinproof.rule+cbor"
 ALARM: Final = "application/vnd.twinproof.alarm+cbor"
@@ -208,14 +207,11 @@ def parse_alarm_response(payload: bytes, issued_at: int = 0) -> AlarmTransition:
     if value["transition"] not in allowed:
         raise Malformed(f"{what}.transition", f"none of {', '.join(allowed)}")
     transition = Transition(value["transition"])
-    until = value.get("until")
     if ("until" in value) != (transition is Transition.SHELVE):
         raise Malformed(f"{what}.until", "a shelving, and nothing else, says until when")
-    if until is not None and (type(until) is not int or not 0 < until < MAX_TIME):
-        raise Malformed(f"{what}.until", "not a whole number of POSIX seconds")
     return AlarmTransition(
         _id(value["rule"], f"{what}.rule"),
         transition,
-        until=until,
+        until=posix_time(value["until"], f"{what}.until") if "until" in value else None,
         text=text(value["text"], f"{what}.text", MAX_TEXT) if "text" in value else None,
     )

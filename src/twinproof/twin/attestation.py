@@ -15,10 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from twinproof.errors import Malformed
 from twinproof.proof import cbor
-from twinproof.twin.grants import fields, text
-from twinproof.twin.statement import DIGEST_SIZE, MAX_TIME, check_iri, check_media_type
+from twinproof.twin.fields import digest, fields, posix_time, text
+from twinproof.twin.statement import check_iri, check_media_type
 
 ATTESTATION: Final = "application/vnd.twinproof.attestation+cbor"
 RESUME: Final = "application/vnd.twinproof.resume+cbor"
@@ -77,24 +76,22 @@ def parse_attestation(payload: bytes, issued_at: int = 0) -> Attestation:
     value = fields(
         cbor.decode(payload, what="attestation"), "attestation", ("type",), ("text", "document", "valid_until")
     )
-    until = value.get("valid_until")
-    if "valid_until" in value and (type(until) is not int or not 0 < until < MAX_TIME):
-        raise Malformed("attestation.valid_until", "not a whole number of POSIX seconds")
     return Attestation(
         type=check_iri(value["type"], "attestation.type"),
         text=text(value["text"], "attestation.text", MAX_TEXT) if "text" in value else None,
         document=_parse_document(value["document"]) if "document" in value else None,
-        valid_until=until,
+        valid_until=posix_time(value["valid_until"], "attestation.valid_until") if "valid_until" in value else None,
     )
 
 
 def _parse_document(value: cbor.Value) -> Document:
     field = "attestation.document"
     value = fields(value, field, ("sha256", "media_type"), ("location",))
-    if type(value["sha256"]) is not bytes or len(value["sha256"]) != DIGEST_SIZE:
-        raise Malformed(f"{field}.sha256", f"not {DIGEST_SIZE} bytes")
-    location = check_iri(value["location"], f"{field}.location") if "location" in value else None
-    return Document(value["sha256"], check_media_type(value["media_type"], f"{field}.media_type"), location)
+    return Document(
+        digest(value["sha256"], f"{field}.sha256"),
+        check_media_type(value["media_type"], f"{field}.media_type"),
+        check_iri(value["location"], f"{field}.location") if "location" in value else None,
+    )
 
 
 def format_resume(resume: Resume) -> bytes:

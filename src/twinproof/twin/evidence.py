@@ -22,8 +22,8 @@ from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cbor
 from twinproof.proof.merkle import HASH_SIZE, MAX_SIZE
 from twinproof.proof.note import MAX_NOTE
-from twinproof.twin.grants import fields, text
-from twinproof.twin.statement import DIGEST_SIZE, MAX_SEQ, MAX_STATEMENT, check_iri, shown
+from twinproof.twin.fields import digest, fields, text
+from twinproof.twin.statement import MAX_SEQ, MAX_STATEMENT, check_iri, shown
 
 FORMAT: Final = "twinproof-bundle/1"
 MEDIA_TYPE: Final = "application/vnd.twinproof.bundle+cbor"
@@ -167,10 +167,9 @@ def _parse_manifest(value: cbor.Value) -> Manifest:
         field = f"manifest.streams[{number}]"
         if type(item) is not list or len(item) != 5:
             raise Malformed(field, "not [iss, sub, first, last, digest]")
-        issuer, subject, first, last, digest = item
+        issuer, subject, first, last, last_digest = item
         if any(type(number) is not int for number in (first, last)) or not 0 <= first <= last < MAX_SEQ:
             raise Malformed(field, "first and last must be ascending stream numbers")
-        if type(digest) is not bytes or len(digest) != DIGEST_SIZE:
-            raise Malformed(field, f"the digest is not {DIGEST_SIZE} bytes")
-        streams.append(StreamSummary(check_iri(issuer, field), check_iri(subject, field), first, last, digest))
+        names = check_iri(issuer, field), check_iri(subject, field)
+        streams.append(StreamSummary(*names, first, last, digest(last_digest, field)))
     return Manifest(value["statements"], tuple(streams), text(value["generator"], "manifest.generator", 200))

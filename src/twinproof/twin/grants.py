@@ -10,17 +10,16 @@ All three are statements about the log itself (`log_subject`), in CBOR maps with
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from twinproof.errors import Malformed, TooLarge
+from twinproof.errors import Malformed
 from twinproof.proof import cbor
 from twinproof.proof.keys import PublicKey
 from twinproof.proof.note import VerifierKey, parse_verifier_key
-from twinproof.twin.statement import DIGEST_SIZE, MAX_IRI, MAX_TIME, check_iri, shown
+from twinproof.twin.fields import digest, fields, text
+from twinproof.twin.statement import MAX_IRI, MAX_TIME, check_iri, shown
 
 GENESIS: Final = "application/vnd.twinproof.genesis+cbor"
 GRANT: Final = "application/vnd.twinproof.grant+cbor"
@@ -51,7 +50,6 @@ class Capability(StrEnum):
 
 
 EVERYTHING: Final = frozenset(Capability)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def log_subject(origin: str) -> str:
@@ -141,40 +139,6 @@ class Revocation:
 
 
 # --- reading and writing --------------------------------------------------------------------
-
-
-def fields(
-    value: cbor.Value, field: str, required: Collection[str], optional: Collection[str] = ()
-) -> dict[str, cbor.Value]:
-    """Return `value` if it is a map with the required keys and none but the optional ones beside."""
-    if type(value) is not dict:
-        raise Malformed(field, "not a map")
-    for key in required:
-        if key not in value:
-            raise Malformed(f"{field}.{key}", "missing")
-    known = frozenset(required) | frozenset(optional)
-    for key in value:
-        if key not in known:
-            raise Malformed(field, f"has the unknown key {shown(key)}")
-    return value
-
-
-def text(value: cbor.Value, field: str, limit: int) -> str:
-    """Return `value` if it is text of 1..`limit` characters without controls other than tab and line feed."""
-    if type(value) is not str or not value:
-        raise Malformed(field, "not text, or empty")
-    if len(value) > limit:
-        raise TooLarge(field, f"longer than {limit} characters")
-    if _CONTROL.search(value):
-        raise Malformed(field, "holds a control character")
-    return value
-
-
-def digest(value: cbor.Value, field: str) -> bytes:
-    """Return `value` if it is a SHA-256 digest."""
-    if type(value) is not bytes or len(value) != DIGEST_SIZE:
-        raise Malformed(field, f"not a SHA-256 digest of {DIGEST_SIZE} bytes")
-    return value
 
 
 def format_genesis(genesis: Genesis) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
-from twinproof.twin.grants import fields
+from twinproof.twin.fields import fields
 
 MODEL: Final = "application/vnd.twinproof.model+cbor"
 DTDL: Final = "dtdl"

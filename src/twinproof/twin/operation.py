@@ -17,9 +17,8 @@ from typing import Final
 
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
-from twinproof.twin.description import MAX_CHANGES, MAX_DEPTH, check_property_name
-from twinproof.twin.grants import digest, fields, text
-from twinproof.twin.statement import MAX_TIME
+from twinproof.twin.description import MAX_DEPTH
+from twinproof.twin.fields import digest, fields, posix_time, property_changes, property_name, text
 
 DESIRED: Final = "application/vnd.twinproof.desired+cbor"
 COMMAND: Final = "application/vnd.twinproof.command+cbor"
@@ -87,18 +86,7 @@ def parse_desired(payload: bytes, issued_at: int = 0) -> Desired:
     value = fields(cbor.decode(payload, what="desired", max_depth=MAX_DEPTH), "desired", (), ("set", "unset"))
     if not value:
         raise Malformed("desired", "changes nothing")
-    changed = value.get("set", {})
-    if type(changed) is not dict or len(changed) > MAX_CHANGES or ("set" in value and not changed):
-        raise Malformed("desired.set", f"not a map of 1..{MAX_CHANGES} properties")
-    for name in changed:
-        check_property_name(name, "desired.set")
-    unset = value.get("unset", [])
-    if type(unset) is not list or len(unset) > MAX_CHANGES or ("unset" in value and not unset):
-        raise Malformed("desired.unset", f"not an array of 1..{MAX_CHANGES} names")
-    names = tuple(check_property_name(name, "desired.unset") for name in unset)
-    if list(names) != sorted(set(names)) or not changed.keys().isdisjoint(names):
-        raise Malformed("desired.unset", "not sorted without repeats, or names a property that is set too")
-    return Desired(changed or None, names)
+    return Desired(*property_changes(value, "desired"))
 
 
 def format_command(command: Command) -> bytes:
@@ -118,10 +106,8 @@ def parse_command(payload: bytes, issued_at: int = 0) -> Command:
     )
     if "input" in value and value["input"] is None:
         raise Malformed("command.input", "null; leave the key out")
-    deadline = value.get("deadline")
-    if "deadline" in value and (type(deadline) is not int or not 0 < deadline < MAX_TIME):
-        raise Malformed("command.deadline", "not a whole number of POSIX seconds")
-    return Command(check_property_name(value["name"], "command.name"), value.get("input"), deadline)
+    deadline = posix_time(value["deadline"], "command.deadline") if "deadline" in value else None
+    return Command(property_name(value["name"], "command.name"), value.get("input"), deadline)
 
 
 def format_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
