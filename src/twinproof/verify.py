@@ -287,9 +287,7 @@ class _Run:
             try:
                 statement = parse_statement(raw)
                 if statement.content_type in AUTHORITY_KINDS:
-                    if authority.genesis is not None:
-                        check_statement(statement, authority.key(statement.kid))
-                    authority.apply(index, statement)
+                    authority.check_and_apply(index, statement)
                 else:
                     check_statement(statement, authority.key(statement.kid))
             except TwinproofError as problem:
@@ -320,9 +318,7 @@ class _Run:
             if statement.content_type not in AUTHORITY_KINDS:
                 continue
             try:
-                if self.authority.genesis is not None:
-                    check_statement(statement, self.authority.key(statement.kid))
-                self.grants[index] = self.authority.apply(index, statement)
+                self.grants[index] = self.authority.check_and_apply(index, statement)
             except TwinproofError as problem:
                 problems.append(f"entry {index} ({kind.name} by {statement.issuer}): {problem}")
         genesis = self.authority.genesis

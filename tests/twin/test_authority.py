@@ -470,3 +470,23 @@ def test_out_of_order_is_the_callers_mistake() -> None:
     authority = fold(log)
     with pytest.raises(ValueError, match="fed after"):
         authority.apply(1, log.statement(1))
+
+
+# --- signatures -----------------------------------------------------------------------------
+
+
+def test_an_unchecked_statement_is_checked_before_it_counts() -> None:
+    log = Log()
+    log.grant(DEVICE, {R})
+    authority = Authority()
+    authority.check_and_apply(0, log.statement(0))
+    grant = log.statement(1)
+    forged = grant._replace(signature=bytes(64))
+    with pytest.raises(BadSignature):
+        authority.check_and_apply(1, forged)
+    unknown = grant._replace(kid=STRANGER.key.public.thumbprint)
+    with pytest.raises(UnknownSigner):
+        authority.check_and_apply(1, unknown)
+    assert len(authority.grants) == 1
+    authority.check_and_apply(1, grant)
+    assert len(authority.grants) == 2

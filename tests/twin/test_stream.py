@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DEVICE, GATEWAY, OTHER_TWIN, TWIN, Log
+from tests.builders import DEVICE, GATEWAY, OTHER_TWIN, START, TWIN, Log
 from twinproof.errors import ChainBroken, Gap, Malformed
 from twinproof.twin.grants import Capability
-from twinproof.twin.statement import parse_statement, sign_statement
+from twinproof.twin.senml import SENML
+from twinproof.twin.statement import check_statement, parse_statement, sign_statement
 from twinproof.twin.stream import (
     POSITION_SIZE,
     StreamHead,
@@ -19,6 +20,7 @@ from twinproof.twin.stream import (
     next_seq,
     position,
     position_of,
+    sign_next,
     stream_prefix,
     twin_prefix,
 )
@@ -38,6 +40,27 @@ def test_a_stream_is_followed_from_its_beginning() -> None:
         assert next_seq(head) == number
         head = check_next(head, log.statement(number))
         assert head == StreamHead(number, sha256(log.raws[number]).digest())
+
+
+def test_what_is_signed_next_continues_the_stream() -> None:
+    head = None
+    for number in range(3):
+        raw = sign_next(
+            head,
+            DEVICE.key,
+            issuer=DEVICE.issuer,
+            subject=TWIN,
+            content_type=SENML,
+            payload=b"%d" % number,
+            issued_at=START + number,
+        )
+        statement = parse_statement(raw)
+        check_statement(statement, DEVICE.key.public)
+        said = statement.issuer, statement.subject, statement.content_type, statement.payload, statement.issued_at
+        assert said == (DEVICE.issuer, TWIN, SENML, b"%d" % number, START + number)
+        head = check_next(head, statement)
+    assert head is not None
+    assert head.seq == 2
 
 
 @pytest.mark.parametrize(("behind", "seq"), [(0, 2), (0, 3), (1, 0), (2, 3), (3, 1)])

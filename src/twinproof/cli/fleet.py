@@ -26,8 +26,7 @@ from twinproof.proof.keys import PrivateKey
 from twinproof.twin.authority import Authority, Grant
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle, format_description
 from twinproof.twin.grants import GRANT, Capability, GrantTerms, Scope, format_grant, log_subject
-from twinproof.twin.statement import sign_statement
-from twinproof.twin.stream import StreamHead, next_seq
+from twinproof.twin.stream import StreamHead, next_seq, sign_next
 
 MODEL: Final = "urn:twinproof:model:cmapss-turbofan"
 DAY: Final = 86_400
@@ -214,13 +213,12 @@ def _covers(authority: Authority, grant: Grant, engine: Engine) -> bool:
 def _sign(
     key: PrivateKey, issuer: str, subject: str, content_type: str, payload: bytes, head: StreamHead | None
 ) -> bytes:
-    return sign_statement(
+    return sign_next(
+        head,
         key,
         issuer=issuer,
         subject=subject,
         content_type=content_type,
         payload=payload,
-        seq=next_seq(head),
-        prev=head.digest if head else None,
         issued_at=int(time.time()),
     )

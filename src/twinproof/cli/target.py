@@ -32,8 +32,8 @@ from twinproof.node.node import Node, WritingNode, open_node, read_node
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.grants import log_subject
-from twinproof.twin.statement import check_statement, parse_statement, sign_statement
-from twinproof.twin.stream import StreamHead, next_seq
+from twinproof.twin.statement import parse_statement
+from twinproof.twin.stream import StreamHead, sign_next
 
 GENERATOR: Final = f"twinproof {__version__}"
 ATTEMPTS: Final = 5
@@ -173,14 +173,13 @@ def say(sink: Sink, key: PrivateKey, issuer: str, subject: str, content_type: st
     """
     for _ in range(ATTEMPTS):
         head = sink.head(issuer, subject)
-        raw = sign_statement(
+        raw = sign_next(
+            head,
             key,
             issuer=issuer,
             subject=subject,
             content_type=content_type,
             payload=payload,
-            seq=next_seq(head),
-            prev=head.digest if head else None,
             issued_at=int(time.time()),
         )
         (delivery,) = sink.send([raw])
@@ -210,7 +209,5 @@ def read_authority(log: LogReader) -> Authority:
     for index, raw in log.about(log_subject(log.origin)):
         statement = parse_statement(raw)
         if statement.content_type in AUTHORITY_KINDS:
-            if authority.genesis is not None:
-                check_statement(statement, authority.key(statement.kid))
-            authority.apply(index, statement)
+            authority.check_and_apply(index, statement)
     return authority

@@ -13,8 +13,8 @@ from twinproof.proof.keys import PrivateKey
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle, Relationship, format_description
 from twinproof.twin.kinds import KINDS
 from twinproof.twin.reading import RELATIVE_BELOW
-from twinproof.twin.statement import MAX_TIME, Statement, parse_statement, sign_statement
-from twinproof.twin.stream import StreamHead, next_seq
+from twinproof.twin.statement import MAX_TIME, Statement, parse_statement
+from twinproof.twin.stream import StreamHead, sign_next
 from twinproof.twin.units import check_ucum
 
 BATCH_BYTES: Final = MAX_ROW_BYTES
@@ -253,14 +253,13 @@ class Stream:
 
     def sign_next(self, head: StreamHead | None, content_type: str, payload: bytes) -> Statement:
         """The statement that follows `head`; it is not stored."""
-        raw = sign_statement(
+        raw = sign_next(
+            head,
             self._owner.key,
             issuer=self.issuer,
             subject=self.subject,
             content_type=content_type,
             payload=payload,
-            seq=next_seq(head),
-            prev=None if head is None else head.digest,
             issued_at=self._now(),
         )
         return parse_statement(raw)

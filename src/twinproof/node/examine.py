@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinproof.errors import ChainBroken, Gap, TwinproofError
+from twinproof.errors import StreamError, TwinproofError
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.description import Description
 from twinproof.twin.kinds import kind_of
@@ -38,22 +38,21 @@ class Examiner:
         statement = parse_statement(raw)
         kind = kind_of(statement)
         payload = kind.parse(statement.payload, statement.issued_at)
-        problems: list[TwinproofError] = []
+        # Told last: what else is wrong weighs more, and the fold must go on either way.
+        broken: StreamError | None = None
         try:
             self._follow(statement)
-        except (Gap, ChainBroken) as problem:
-            problems.append(problem)
+        except StreamError as problem:
+            broken = problem
         if statement.content_type in AUTHORITY_KINDS:
-            if self._authority.genesis is not None:
-                check_statement(statement, self._authority.key(statement.kid))
-            self._authority.apply(index, statement)
+            self._authority.check_and_apply(index, statement)
         else:
             check_statement(statement, self._authority.key(statement.kid))
             self._authority.check(index, statement, kind.capability, self._models.get)
         if isinstance(payload, Description) and payload.model is not None:
             self._models[statement.subject] = payload.model
-        if problems:
-            raise problems[0]
+        if broken is not None:
+            raise broken
 
     def _follow(self, statement: Statement) -> None:
         stream = stream_prefix(statement.issuer, statement.subject)

@@ -108,6 +108,12 @@ class Authority:
         self._memo.clear()
         return relied
 
+    def check_and_apply(self, index: int, statement: Statement) -> Grant:
+        """As `apply`, for a statement whose signature is not checked yet; raises `BadSignature` too."""
+        if self.genesis is not None:
+            check_statement(statement, self.key(statement.kid))
+        return self.apply(index, statement)
+
     def check(
         self, index: int, statement: Statement, capability: Capability | None, model_of: ModelOf = _no_model
     ) -> Grant:

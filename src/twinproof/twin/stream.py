@@ -12,7 +12,8 @@ from hashlib import sha256
 from typing import Final
 
 from twinproof.errors import ChainBroken, Gap
-from twinproof.twin.statement import Statement, parse_statement
+from twinproof.proof.keys import PrivateKey
+from twinproof.twin.statement import Statement, parse_statement, sign_statement
 
 NAME_SIZE: Final = 16
 """Bytes of a hashed name: an accidental or forged collision costs 2^64 work and is refused, not merged."""
@@ -77,3 +78,26 @@ def check_next(head: StreamHead | None, statement: Statement) -> StreamHead:
             f"about {statement.subject}"
         )
     return StreamHead(statement.seq, statement.digest)
+
+
+def sign_next(
+    head: StreamHead | None,
+    key: PrivateKey,
+    *,
+    issuer: str,
+    subject: str,
+    content_type: str,
+    payload: bytes,
+    issued_at: int,
+) -> bytes:
+    """The bytes of the statement that follows `head`, None for the first; raises as `sign_statement` does."""
+    return sign_statement(
+        key,
+        issuer=issuer,
+        subject=subject,
+        content_type=content_type,
+        payload=payload,
+        seq=next_seq(head),
+        prev=None if head is None else head.digest,
+        issued_at=issued_at,
+    )
