@@ -129,7 +129,7 @@ class Engine:
     def take(self, item: Item) -> list[Proposal]:
         """Take in the next entry; what it makes of the alarms."""
         payload = item.payload
-        if isinstance(payload, list | Columns):
+        if isinstance(payload, (list, Columns)):
             watch = self.watches.get(item.statement.subject)
             return [] if watch is None else self._readings(item, watch)
         if isinstance(payload, AlarmTransition):
@@ -340,9 +340,9 @@ class Engine:
                 if track is not None:
                     track.set_active(standing.active)
         self._shared.pop(subject, None)
-        found = self.refresh(subject, item)
+        found = self.refresh(subject, item, only=change.id)
         for twin in sorted(self._twins.get(subject, ())):
-            found += self.refresh(twin, item)
+            found += self.refresh(twin, item, only=change.id)
         return found
 
     def _describe(self, item: Item, change: Description) -> list[Proposal]:
@@ -380,8 +380,10 @@ class Engine:
         both = {**(shared[0] if shared else {}), **own}
         return both, by_signal(both)
 
-    def refresh(self, subject: str, item: Item, *, rebound: bool = False, revived: bool = False) -> list[Proposal]:
-        """Make the rules in force count for a twin; `item` is the entry that changed them."""
+    def refresh(
+        self, subject: str, item: Item, *, rebound: bool = False, revived: bool = False, only: str | None = None
+    ) -> list[Proposal]:
+        """Make the rules in force count for a twin; `item` is the entry that changed them, or just the one `only`."""
         watch = self.watches.get(subject)
         rules, index = self.rules_of(subject)
         if watch is None:
@@ -392,27 +394,25 @@ class Engine:
         moment = (item.index, float(item.statement.issued_at))
         watch.bound = moment if rebound else watch.bound
         watch.revived = moment if revived else watch.revived
-        gone = [id_ for id_, held in old.items() if rules.get(id_) is not held]
-        for id_ in gone:
-            watch.tracks.pop(id_, None)
+        gone = [id_ for id_ in (old if only is None else (only,)) if id_ in old and rules.get(id_) is not old[id_]]
         found: list[Proposal] = []
         for id_ in gone:
+            watch.tracks.pop(id_, None)
             standing = watch.standing.get(id_)
-            if id_ in rules or standing is None:
-                continue
-            if standing.active:
+            if id_ not in rules and standing is not None and standing.active:
                 found += self._propose(subject, watch, id_, [Change(Transition.CLEAR, None, moment[1])])
-        self.expect(subject, watch)
+        self.expect(subject, watch, rules if only is None else (only,))
         for id_ in gone:
             self.tidy(subject, watch, id_)
         if not rules and not watch.standing:
             self.watches.pop(subject, None)
         return found
 
-    def expect(self, subject: str, watch: Watch) -> None:
-        """Begin to wait for the readings that rules would miss."""
-        for id_, held in watch.rules.items():
-            if held.rule.test is Test.MISSING and id_ not in watch.tracks:
+    def expect(self, subject: str, watch: Watch, ids: Iterable[str]) -> None:
+        """Begin to wait for the readings that the rules `ids` would miss."""
+        for id_ in ids:
+            held = watch.rules.get(id_)
+            if held is not None and held.rule.test is Test.MISSING and id_ not in watch.tracks:
                 self.enqueue(subject, id_, self.track(subject, watch, id_))
 
     # --- findings -----------------------------------------------------------------------------

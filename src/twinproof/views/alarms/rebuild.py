@@ -109,7 +109,7 @@ class _Rebuild:
         for item in reversed(items):
             if isinstance(item.payload, AlarmTransition) and item.payload.rule in watch.rules:
                 watch.stand(item.payload.rule).logged = item.payload.transition is Transition.CLEAR
-        engine.expect(subject, watch)
+        engine.expect(subject, watch, watch.rules)
         self._seed(state, watch, first)
         for item in items:
             ours = isinstance(item.payload, AlarmTransition) and item.payload.rule in watch.rules
