@@ -180,7 +180,12 @@ class MqttSession:
             if self._monotonic() > deadline:
                 self.drop()
                 raise Unreachable(f"broker {self.address} does not answer")
-            self._turn(0.05)
+            try:
+                self._turn(0.05)
+            except Unreachable:
+                # A broker that refuses says why and hangs up.
+                if answer() is None:
+                    raise
         return found
 
     # --- callbacks of paho ---
