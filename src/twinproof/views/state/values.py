@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from twinproof.proof.cbor import Tagged
 from twinproof.proof.note import encode_base64
 
 SqlValue = None | int | float | str | bytes
@@ -28,7 +29,7 @@ def to_json(value: Any) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
-    return value.value if hasattr(value, "tag") else value
+    return to_json(value.value) if isinstance(value, Tagged) else value
 
 
 def pack(value: Any) -> SqlValue:
