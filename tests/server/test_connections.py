@@ -141,10 +141,12 @@ def test_what_is_not_http(served: Served, data: bytes) -> None:
     assert served.head() == before
 
 
-def test_an_upgrade_is_not_taken(served: Served) -> None:
-    upgrade = b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n\r\n"
-    answer = exchange(served.node.address, GET + upgrade)
-    assert answer.startswith(b"HTTP/1.1 200 ")
+@pytest.mark.parametrize("key", [b"x", b"AAAAAAAAAAAAAAAAAAAAAA=="])
+def test_an_upgrade_where_there_is_no_websocket(served: Served, key: bytes) -> None:
+    upgrade = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
+    answer = exchange(served.node.address, GET + upgrade + key + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert served.client.get("/health").status == 200
 
 
 def test_requests_in_a_row_without_waiting(served: Served) -> None:

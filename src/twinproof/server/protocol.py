@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with the limits on a request's head that it lacks: bytes, and time.
+"""uvicorn's protocols, with what they lack: limits on a request's head, in bytes and time; a way to cut a client off.
 
 Without them a client that never ends its headers holds a connection, and memory, for as long as it
 likes. Bodies are limited where they are read, in `app`.
@@ -10,6 +10,7 @@ import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from twinproof.errors import Malformed, TooLarge
 from twinproof.server.answers import PROBLEM, problem_body
@@ -18,6 +19,11 @@ MAX_HEAD: Final = 64 * 1024
 """Bytes of a request line and its headers."""
 HEAD_SECONDS: Final = 75
 """Seconds that a connection may be open without a whole request head, or idle between requests."""
+CLOSE_SECONDS: Final = 2
+"""Seconds that a WebSocket client has for what is on its way when the server stops."""
+ABORT: Final = "twinproof.abort"
+"""ASGI extension of both protocols: a function that cuts the connection in so many seconds, whatever the
+client has not taken by then. ASGI itself can only wait for a client that does not read."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -28,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_ended = False
         self._head_size = 0
+        self._upgraded = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -41,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         continued, self._head_ended = self._in_head, False
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if not self._in_head or self._upgraded or self.transport.is_closing():
             return
         # A head that ended in this piece was measured then; what followed it was a body.
         if continued and not self._head_ended:
@@ -52,7 +59,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is None:
             self._start_timer()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, unless its head was refused."""
+        self._upgraded = True
+        if not self.transport.is_closing():
+            super().handle_websocket_upgrade()
+
+    def abort_in(self, seconds: float) -> None:
+        """Cut the connection then."""
+        self.loop.call_later(seconds, self.transport.abort)
+
     # --- httptools' callbacks ---
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self.abort_in}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -107,3 +128,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_timer()  # the answer to the last request is still on its way
         elif not self.transport.is_closing():
             self.transport.close()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """One connection that became a WebSocket."""
+
+    async def run_asgi(self) -> None:
+        extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), ABORT: self.abort_in}
+        self.scope["extensions"] = extensions
+        await super().run_asgi()
+
+    def abort_in(self, seconds: float) -> None:
+        """Cut the connection then."""
+        self.loop.call_later(seconds, self.transport.abort)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.abort_in(CLOSE_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Final
 
@@ -12,19 +12,28 @@ import uvicorn
 from twinproof.errors import ConfigError
 from twinproof.node.node import WritingNode
 from twinproof.server.app import make_app
-from twinproof.server.protocol import HEAD_SECONDS, BoundedProtocol
+from twinproof.server.protocol import HEAD_SECONDS, BoundedProtocol, BoundedWebSocket
 
 GRACE: Final = 30
 """Seconds that running requests have after SIGTERM or SIGINT."""
 BACKLOG: Final = 1024
+MAX_MESSAGE: Final = 64 * 1024
+"""Bytes of a WebSocket message from a client."""
 
 
 class Server(uvicorn.Server):
     """Tells when and where it listens: the port may have been chosen by the system."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[str], None],
+        on_stop: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`on_stop` ends what would not end by itself, before running requests are waited for."""
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -32,6 +41,11 @@ class Server(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             self._on_ready(f"http://{shown}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_stop is not None:
+            await self._on_stop()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal again once it is done, and so end the process before the node is closed.
@@ -59,7 +73,9 @@ def serve(node: WritingNode, *, on_ready: Callable[[str], None], access_log: boo
     config = uvicorn.Config(
         make_app(node),
         http=BoundedProtocol,
-        ws="none",
+        ws=BoundedWebSocket,
+        ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_level="info" if access_log else "warning",
         access_log=access_log,
