@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlencode
 
 import urllib3
 
-from twinproof.errors import ConfigError, Malformed, NotFound, Overloaded, RateLimited, Unreachable
-from twinproof.proof import cbor
+from twinproof.edge.http import busy, check_address, parse_problem, printable
+from twinproof.errors import Malformed, NotFound, Unreachable
 from twinproof.proof.checkpoint import parse_checkpoint
 from twinproof.proof.note import MAX_NOTE, parse_note
 from twinproof.proof.receipt import MAX_RECEIPT
@@ -20,18 +20,13 @@ from twinproof.twin.statement import MAX_STATEMENT, parse_statement
 TIMEOUT: Final = 60.0
 """Seconds without a byte."""
 _PIECE: Final = 256 * 1024
-_RETRY_AFTER: Final = 5.0
-_SECONDS = re.compile(r"[0-9]{1,6}\Z")
 
 
 class RemoteLog:
     """Reads one node. Redirects are not followed, TLS certificates are checked. Raises `Unreachable`, `Overloaded`."""
 
     def __init__(self, base_url: str) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"{base_url!r} is not the address of a node, such as http://127.0.0.1:8600")
-        self._base = base_url.rstrip("/")
+        self._base = check_address(base_url)
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, cert_reqs="CERT_REQUIRED")
         self._origin: str | None = None
 
@@ -62,8 +57,8 @@ class RemoteLog:
         """The tlog-proof of the entry at `index`; raises `NotFound`."""
         return self._get(f"/entries/{index}/tlog-proof", MAX_PROOF)
 
-    def bundle(self, subject: str, progress: Any = None) -> bytes:
-        """The history bundle of a twin; raises `NotFound`."""
+    def bundle(self, subject: str, progress: Callable[[int, int], None] | None = None) -> bytes:
+        """The history bundle of a twin, which the node makes without telling of its `progress`; raises `NotFound`."""
         return self._get(f"/bundle?{urlencode({'sub': subject})}", MAX_BUNDLE)
 
     def about(self, subject: str) -> list[tuple[int, bytes]]:
@@ -84,20 +79,20 @@ class RemoteLog:
                 response.close()
         except urllib3.exceptions.HTTPError as problem:
             raise Unreachable(
-                f"{self._base} cannot be reached: {_printable(str(problem))}; is the node running there?"
+                f"{self._base} cannot be reached: {printable(str(problem))}; is the node running there?"
             ) from None
         if response.status == 200:
             return answer
-        said = _problem(answer) or f"status {response.status}"
-        if response.status == 404 and _problem(answer):
-            raise NotFound(said)
         if response.status in (429, 503):
-            text = response.headers.get("Retry-After", "")
-            wait = float(text) if _SECONDS.match(text) else _RETRY_AFTER
-            raise (RateLimited if response.status == 429 else Overloaded)(f"{self._base} is busy: {said}", wait)
-        if response.status in (400, 413, 422) and _problem(answer):
+            raise busy(self._base, response.status, answer, response.headers)
+        said = parse_problem(answer)
+        if response.status == 404 and said:
+            raise NotFound(said)
+        if response.status in (400, 413, 422) and said:
             raise Malformed("request", said)
-        raise Unreachable(f"{self._base} answered {response.status}: {said}; is this a node's address?")
+        raise Unreachable(
+            f"{self._base} answered {response.status}: {said or 'nothing readable'}; is this a node's address?"
+        )
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -108,17 +103,3 @@ class RemoteLog:
                 raise Unreachable(f"{self._base} answered with more than {limit} bytes")
             parts.append(part)
         return b"".join(parts)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text[:300])
-
-
-def _problem(answer: bytes) -> str | None:
-    """What RFC 9290 problem details say; None if the answer holds none."""
-    try:
-        value = cbor.decode(answer, what="problem details")
-    except Malformed:
-        return None
-    detail = value.get(-2, value.get(-1)) if type(value) is dict else None
-    return _printable(detail) if type(detail) is str else None

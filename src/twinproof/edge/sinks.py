@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import urllib3
 
-from twinproof.errors import ConfigError, Malformed, Overloaded, RateLimited, TooLarge, Unreachable
+from twinproof.edge.http import busy, check_address, parse_problem, printable
+from twinproof.errors import Malformed, TooLarge, Unreachable
 from twinproof.proof import cbor
 from twinproof.proof.receipt import MAX_RECEIPT
 from twinproof.twin.fields import digest, fields
@@ -34,8 +35,6 @@ MAX_BATCH: Final = 1000
 """Statements of one request."""
 MAX_REQUEST: Final = 8 * 1024 * 1024
 """Bytes of one request."""
-DEFAULT_RETRY_AFTER: Final = 30.0
-"""Seconds, where the log says "later" and not when."""
 
 _MAX_PROBLEM: Final = 16 * 1024
 _MAX_HEAD: Final = 1024
@@ -44,7 +43,6 @@ _RESULT_SIZE: Final = MAX_RECEIPT + 1024
 _PASSING: Final = frozenset({"future-dated", "overloaded", "rate-limited", "conflict", "internal", "storage-failed"})
 """Codes of refusals that may end by themselves."""
 _CODE = re.compile(r"[a-z][a-z0-9\-]{0,63}\Z")
-_SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +101,7 @@ class HttpSink:
 
         `ca_certs` is a PEM file of authorities, instead of the system's. Raises `ConfigError`.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"{base_url!r} is not the address of a node, such as https://twin.example")
-        self._base = base_url.rstrip("/")
+        self._base = check_address(base_url)
         self._timeout = timeout
         self._monotonic = monotonic
         self._pool = urllib3.PoolManager(
@@ -147,7 +142,7 @@ class HttpSink:
         """See `Sink.head`."""
         status, answer = self._ask("GET", f"/streams?{urlencode({'iss': issuer, 'sub': subject})}", limit=_MAX_HEAD)
         # Any web server says 404; a stream is numbered from 0 only on the word of a node.
-        if status == 404 and _problem(answer) is not None:
+        if status == 404 and parse_problem(answer) is not None:
             return None
         if status != 200:
             raise self._unexpected(status, answer)
@@ -157,7 +152,8 @@ class HttpSink:
             raise Unreachable(f"{self._base} did not answer in its own format: {problem}") from None
 
     def _unexpected(self, status: int, answer: bytes) -> Unreachable:
-        return Unreachable(f"{self._base} answered {status}" + (f": {_problem(answer)}" if _problem(answer) else ""))
+        said = parse_problem(answer)
+        return Unreachable(f"{self._base} answered {status}" + (f": {said}" if said else ""))
 
     def _ask(
         self, method: str, path: str, *, limit: int, body: bytes | None = None, content_type: str | None = None
@@ -181,10 +177,9 @@ class HttpSink:
                 raise
             response.release_conn()
         except urllib3.exceptions.HTTPError as problem:
-            raise Unreachable(f"{self._base} cannot be reached: {_printable(str(problem))}") from None
+            raise Unreachable(f"{self._base} cannot be reached: {printable(str(problem))}") from None
         if response.status in (429, 503):
-            kind = RateLimited if response.status == 429 else Overloaded
-            raise kind(f"{self._base} is busy: {_problem(answer) or response.status}", _retry_after(response.headers))
+            raise busy(self._base, response.status, answer, response.headers)
         kind_of_answer = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
         wanted = "application/cbor" if response.status == 200 else "application/concise-problem-details+cbor"
         if kind_of_answer != wanted:
@@ -206,27 +201,6 @@ class HttpSink:
             if self._monotonic() > deadline:
                 raise Unreachable(f"{self._base} took longer than {2 * self._timeout:g} s for its answer")
         return b"".join(parts)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    text = headers.get("Retry-After", "").strip()
-    return float(text) if _SECONDS.match(text) else DEFAULT_RETRY_AFTER
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text[:300])
-
-
-def _problem(answer: bytes) -> str | None:
-    """What RFC 9290 problem details say, made printable; None if the answer is none."""
-    try:
-        value = cbor.decode(answer, what="problem details")
-    except Malformed:
-        return None
-    if type(value) is not dict:
-        return None
-    texts = [value[label] for label in (-1, -2) if type(value.get(label)) is str]
-    return _printable(": ".join(texts)) if texts else None
 
 
 # --- reading answers ------------------------------------------------------------------------
@@ -268,7 +242,7 @@ def _parse_result(value: Any, field: str) -> Delivery:
     if type(detail) is not str:
         raise Malformed(f"{field}.detail", "not text")
     expected = _number(value["expected"], f"{field}.expected") if "expected" in value else None
-    return Refused(code, _printable(detail), status >= 500 or code in _PASSING, expected)
+    return Refused(code, printable(detail), status >= 500 or code in _PASSING, expected)
 
 
 def _number(value: Any, field: str) -> int:
