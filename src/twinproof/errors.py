@@ -225,6 +225,21 @@ class ConfigError(TwinproofError):
     code = "config"
 
 
+# --- reading --------------------------------------------------------------------------------
+
+
+class Unauthenticated(TwinproofError):
+    """A reader shows no token, or one that does not hold."""
+
+    code = "unauthenticated"
+
+
+class AccessDenied(TwinproofError):
+    """The reader's token does not reach this far."""
+
+    code = "access-denied"
+
+
 # --- verification ---------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from twinproof.errors import ConfigError
 from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES
-from twinproof.node.config import FILE_NAME, Config, Limits, Listen, check_origin, format_config, load_config
+from twinproof.node.config import FILE_NAME, Access, Config, Limits, Listen, check_origin, format_config, load_config
 
 GOOD = 'origin = "twin.example/log0"\n'
 
@@ -54,6 +54,18 @@ REFUSED = {
         (GOOD + f"[limits]\ngroup_statements = {MAX_GROUP + 1}").encode(),
         "limits.group_statements must be",
     ),
+    "open as text": ((GOOD + '[access]\nopen = "yes"').encode(), "access.open must be bool, not 'yes'"),
+    "unknown access": ((GOOD + "[access]\nclosed = true").encode(), "access.closed is unknown; known are open,"),
+    "issuer alone": ((GOOD + '[access]\nissuer = "https://x"').encode(), "access.audience is missing: issuer,"),
+    "keys without issuer": ((GOOD + '[access]\njwks = "x"\naudience = "y"').encode(), "access.issuer is missing"),
+    "keys over http": (
+        (GOOD + '[access]\nissuer = "i"\naudience = "a"\njwks = "http://x/jwks"').encode(),
+        "access.jwks must be an https URL or a file",
+    ),
+    "no claim": ((GOOD + '[access]\nclaim = ""').encode(), "access.claim is empty"),
+    "a small access log": ((GOOD + "[access]\ndenied_log_bytes = 1").encode(), "access.denied_log_bytes must be"),
+    "log format": ((GOOD + '[log]\nformat = "xml"').encode(), "log.format must be one of text, json, not 'xml'"),
+    "log level": ((GOOD + '[log]\nlevel = "loud"').encode(), "log.level must be one of debug,"),
     "no time for bodies": ((GOOD + "[limits]\nbody_seconds = 0").encode(), "limits.body_seconds must be 1..3600"),
 }
 
@@ -92,11 +104,12 @@ def test_defaults_and_changes(tmp_path: Path) -> None:
     st.text(min_size=1, max_size=40).filter(lambda text: "\x7f" not in text),
     st.integers(0, 65535),
     st.integers(0, 1 << 53),
+    st.sampled_from([None, True, False]),
 )
 def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, host: str, port: int, rate: int
+    tmp_path_factory: pytest.TempPathFactory, host: str, port: int, rate: int, open_: bool | None
 ) -> None:
-    config = Config("täst.example/log-0", Listen(host, port), Limits(rate=rate))
+    config = Config("täst.example/log-0", Listen(host, port), Limits(rate=rate), Access(open=open_))
     folder = tmp_path_factory.mktemp("node")
     (folder / FILE_NAME).write_bytes(format_config(config).encode())
     assert load_config(folder) == config

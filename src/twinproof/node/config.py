@@ -6,6 +6,10 @@
     port = 8600
     [limits]                              # defaults in `Limits`
     max_batch = 1000
+    [access]                              # who may read: `Access`
+    open = false
+    [log]                                 # the node's own messages: `Messages`
+    format = "json"
 
 Unknown keys and wrong types are refused: a misspelt limit must not be silently ignored.
 """
@@ -58,7 +62,39 @@ class Limits:
     """Seconds that a request's body may take to arrive; beyond them: 408."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may read. Writing needs no token: a statement's signature and the grants in the log decide."""
+
+    open: bool | None = None
+    """Whether anybody may read. Left out: callers on this machine may, if the node listens on loopback only."""
+    issuer: str = ""
+    """The `iss` of tokens (JWT) that an outside issuer signs; empty: there is none."""
+    audience: str = ""
+    """The `aud` that they must carry."""
+    jwks: str = ""
+    """The issuer's keys (RFC 7517): an https URL, or a file, relative to the node's folder."""
+    claim: str = "scope"
+    """The claim that says what the bearer may read."""
+    denied_log_bytes: int = 4 * 1024 * 1024
+    """Size at which access.log is put aside."""
+    denied_log_files: int = 5
+    """How many of them are kept besides the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The node's own messages, on standard error."""
+
+    format: str = "text"
+    """text, or json: one object a line."""
+    level: str = "info"
+    """debug, info, warning or error."""
+
+
 _RANGES: Final = {
+    "denied_log_bytes": (4096, 1 << 40),
+    "denied_log_files": (0, 1000),
     "port": (0, 65535),
     "max_batch": (1, MAX_GROUP),
     "max_request_bytes": (1, MAX_GROUP_BYTES),
@@ -68,6 +104,10 @@ _RANGES: Final = {
 }
 """Smallest and largest value where it is not `_ANY`: what one request holds, one commit must hold."""
 _ANY: Final = (0, 1 << 53)
+_WORDS: Final = {"format": ("text", "json"), "level": ("debug", "info", "warning", "error")}
+"""The words that a setting may be."""
+_TYPES: Final = {"open": bool}
+"""Of settings whose default does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +117,8 @@ class Config:
     origin: str
     listen: Listen = field(default_factory=Listen)
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
+    log: Messages = field(default_factory=Messages)
 
 
 def check_origin(origin: str) -> str:
@@ -107,7 +149,7 @@ def load_config(folder: Path) -> Config:
 
 def parse_config(value: dict[str, Any], where: str) -> Config:
     """Check a decoded TOML document; `where` names it in errors."""
-    unknown = value.keys() - {"origin", "listen", "limits"}
+    unknown = value.keys() - {"origin", "listen", "limits", "access", "log"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
     origin = value.get("origin")
@@ -117,16 +159,31 @@ def parse_config(value: dict[str, Any], where: str) -> Config:
     limits = _section(Limits, value.get("limits", {}), f"{where}: limits")
     if not listen.host:
         raise ConfigError(f"{where}: listen.host is empty; 0.0.0.0 or :: means every address")
+    access = _section(Access, value.get("access", {}), f"{where}: access")
+    _check_issuer(access, f"{where}: access")
+    log = _section(Messages, value.get("log", {}), f"{where}: log")
     try:
-        return Config(check_origin(origin), listen, limits)
+        return Config(check_origin(origin), listen, limits, access, log)
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
+
+
+def _check_issuer(access: Access, where: str) -> None:
+    """An issuer is trusted for its keys and for tokens meant for this node, so all three belong together."""
+    given = {name: getattr(access, name) for name in ("issuer", "audience", "jwks")}
+    missing = [name for name, text in given.items() if not text]
+    if 0 < len(missing) < len(given):
+        raise ConfigError(f"{where}.{missing[0]} is missing: issuer, audience and jwks belong together")
+    if "://" in access.jwks and not access.jwks.startswith("https://"):
+        raise ConfigError(f"{where}.jwks must be an https URL or a file")
+    if not access.claim:
+        raise ConfigError(f"{where}.claim is empty")
 
 
 def _section(kind: type[Any], value: Any, where: str) -> Any:
     if type(value) is not dict:
         raise ConfigError(f"{where} is not a table")
-    known = {f.name: type(f.default) for f in fields(kind)}
+    known = {f.name: _TYPES.get(f.name, type(f.default)) for f in fields(kind)}
     for name, setting in value.items():
         if name not in known:
             raise ConfigError(f"{where}.{name} is unknown; known are {', '.join(known)}")
@@ -135,16 +192,19 @@ def _section(kind: type[Any], value: Any, where: str) -> Any:
         low, high = _RANGES.get(name, _ANY)
         if type(setting) is int and not low <= setting <= high:
             raise ConfigError(f"{where}.{name} must be {low}..{high}, not {setting}")
+        if name in _WORDS and setting not in _WORDS[name]:
+            raise ConfigError(f"{where}.{name} must be one of {', '.join(_WORDS[name])}, not {setting!r}")
     return kind(**value)
 
 
 def format_config(config: Config) -> str:
-    """The text of a new `twinproof.toml`, every setting spelt out."""
+    """The text of a new `twinproof.toml`, every setting spelt out but one that is left open."""
     lines = [f"origin = {_toml(config.origin)}"]
-    for name, section in (("listen", config.listen), ("limits", config.limits)):
-        lines += ["", f"[{name}]"]
-        for item in fields(section):
-            lines.append(f"{item.name} = {_toml(getattr(section, item.name))}")
+    for part in fields(config)[1:]:
+        section = getattr(config, part.name)
+        settings = [(item.name, getattr(section, item.name)) for item in fields(section)]
+        lines += ["", f"[{part.name}]"]
+        lines += [f"{name} = {_toml(setting)}" for name, setting in settings if setting is not None]
     return "\n".join(lines) + "\n"
 
 

@@ -18,7 +18,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from time import perf_counter
+from typing import Final, NamedTuple, TypeAlias
 
 from twinproof.errors import (
     BadSignature,
@@ -68,6 +69,17 @@ class Accepted:
 
 
 Outcome: TypeAlias = Accepted | TwinproofError
+
+
+class GroupReport(NamedTuple):
+    """What became of one group, for whoever measures."""
+
+    outcomes: Sequence[Outcome]
+    """All the same error if the group failed as a whole."""
+    seconds: float
+    """From taking the group to its outcomes."""
+    commit_seconds: float | None
+    """Of the durable write; None if nothing was written."""
 
 
 @dataclass(slots=True)
@@ -131,6 +143,9 @@ class Intake:
         self._stopping = False
         self._doubtful = False
         """Whether authority statements were staged that may not have become durable."""
+        self.on_group: Callable[[GroupReport], None] | None = None
+        """Called in the writer's thread after each group."""
+        self._commit_seconds: float | None = None
         self.authority = self._load_authority()
         self._thread = threading.Thread(target=self._run, name="writer")
         self._thread.start()
@@ -162,6 +177,11 @@ class Intake:
             self._queued_bytes += size
             self._wake.notify()
         return request.future
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Statements and bytes that wait for the writer."""
+        return self._queued_statements, self._queued_bytes
 
     def require_ready(self) -> int:
         """The log's size; raises what keeps statements from being taken: `Overloaded` or a `LogError`.
@@ -214,6 +234,7 @@ class Intake:
         return group
 
     def _answer(self, group: list[_Request]) -> None:
+        began, self._commit_seconds = perf_counter(), None
         try:
             outcomes = self._process([_Item(raw) for request in group for raw in request.raws])
         except Exception as problem:  # noqa: BLE001 - the thread must outlive any defect, and every caller hear of it
@@ -226,14 +247,24 @@ class Intake:
                 for request in group:
                     self._answer([request])
                 return
+            self._report([error] * sum(len(request.raws) for request in group), began)
             for request in group:
                 request.future.set_exception(error)
         else:
             self._doubtful = False
+            self._report(outcomes, began)
             at = 0
             for request in group:
                 request.future.set_result(outcomes[at : at + len(request.raws)])
                 at += len(request.raws)
+
+    def _report(self, outcomes: Sequence[Outcome], began: float) -> None:
+        if self.on_group is None:
+            return
+        try:
+            self.on_group(GroupReport(outcomes, perf_counter() - began, self._commit_seconds))
+        except Exception:  # noqa: BLE001 - what is measured must not touch what is taken
+            _LOG.exception("measuring a group failed")
 
     def _process(self, items: list[_Item]) -> list[Outcome]:
         """Decide on every item; what is new becomes durable in one commit.
@@ -254,7 +285,9 @@ class Intake:
                 if item.outcome is None:
                     self._stage(item, staged)
         if staged.items:
+            began = perf_counter()
             results = self._writer.append([Entry(position(item.read), item.raw) for item in staged.items])
+            self._commit_seconds = perf_counter() - began
             for item, result in zip(staged.items, results, strict=True):
                 item.outcome = Accepted(result.index, result.new) if isinstance(result, Appended) else result
             self._tell(staged.items)

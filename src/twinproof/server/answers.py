@@ -9,6 +9,7 @@ from typing import Final
 from starlette.responses import Response
 
 from twinproof.errors import (
+    AccessDenied,
     BadSignature,
     ChainBroken,
     ConfigError,
@@ -23,6 +24,7 @@ from twinproof.errors import (
     RateLimited,
     TooLarge,
     TwinproofError,
+    Unauthenticated,
 )
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.proof import cbor
@@ -36,6 +38,8 @@ _STATUS: Final[tuple[tuple[type[TwinproofError], int, str], ...]] = (
     (TooLarge, 413, "Too Large"),
     (Malformed, 400, "Malformed request"),
     (BadSignature, 400, "Bad Signature"),
+    (Unauthenticated, 401, "Unauthorized"),
+    (AccessDenied, 403, "Forbidden"),
     (NotAuthorised, 403, "Rejected"),
     (Gap, 409, "Rejected"),
     (ChainBroken, 409, "Rejected"),

@@ -1,0 +1,119 @@
+"""Numbers for Prometheus: what intake takes and refuses, how far the views are, how requests fare."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Count
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twinproof.node.intake import Accepted, GroupReport
+from twinproof.node.live import Live
+from twinproof.server.access import ROUTE
+from twinproof.server.parameters import Reached
+
+MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
+_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_STATEMENTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Metrics:
+    """The numbers of one node; `render` gives them in Prometheus' text format."""
+
+    def __init__(self, live: Live, views: Mapping[str, Reached], clock: Callable[[], float] = time.time) -> None:
+        self._live = live
+        self._views = views
+        self._clock = clock
+        self.registry = registry = CollectorRegistry()
+        self._taken = Counter(
+            "twinproof_statements", "Statements by outcome: new, known, or the refusal's code", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._group = Histogram(
+            "twinproof_group_statements", "Statements decided on together", buckets=_STATEMENTS, registry=registry
+        )
+        self._intake = Histogram(
+            "twinproof_group_seconds", "Time from taking a group to its outcomes", buckets=_SECONDS, registry=registry
+        )
+        self._commit = Histogram(
+            "twinproof_commit_seconds", "Time of the durable write", buckets=_SECONDS, registry=registry
+        )
+        self.requests = Counter("twinproof_http_requests", "Requests", ["method", "route", "status"], registry=registry)
+        self.latency = Histogram(
+            "twinproof_http_seconds", "Time to the first byte of the answer", ["route"], buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        registry.register(self)
+
+    def render(self) -> bytes:
+        """All numbers as they are now."""
+        return generate_latest(self.registry)
+
+    def on_group(self, report: GroupReport) -> None:
+        """Intake decided on a group."""
+        outcomes = Count(
+            ("new" if outcome.new else "known") if isinstance(outcome, Accepted) else outcome.code
+            for outcome in report.outcomes
+        )
+        for outcome, number in outcomes.items():
+            self._taken.labels(outcome).inc(number)
+        self._group.observe(len(report.outcomes))
+        self._intake.observe(report.seconds)
+        if report.commit_seconds is not None:
+            self._commit.observe(report.commit_seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is looked at when it is asked for."""
+        node = self._live.node
+        statements, size = node.intake.queued
+        head = node.reader.head()
+        yield GaugeMetricFamily("twinproof_queue_statements", "Statements waiting for the writer", statements)
+        yield GaugeMetricFamily("twinproof_queue_bytes", "Bytes waiting for the writer", size)
+        yield GaugeMetricFamily("twinproof_log_size", "Published entries", head.size)
+        age = max(0.0, self._clock() - head.time)
+        yield GaugeMetricFamily("twinproof_checkpoint_age_seconds", "Age of the newest checkpoint", age)
+        behind = GaugeMetricFamily(
+            "twinproof_view_behind_entries", "Published entries that a view has not taken in yet", labels=["view"]
+        )
+        for name, view in self._views.items():
+            behind.add_metric([name], max(0, head.size - view.reached))
+        yield behind
+
+
+class Measured:
+    """ASGI, outermost: counts and times every request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                route = scope.get(ROUTE, "none")
+                self._metrics.latency.labels(route).observe(time.perf_counter() - began)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            # A path that no route knows could be anything, and so could a method: they must not grow the table.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, scope.get(ROUTE, "none"), str(status)).inc()
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
