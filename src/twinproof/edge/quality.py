@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from twinproof.edge.recorder import Recorder
+from twinproof.errors import TwinproofError
 from twinproof.twin.attestation import MAX_REASON, RESUME, Resume, format_resume
 
 LOSSES_EVERY: Final = 60.0
@@ -54,7 +55,7 @@ class _Losses:
 
 
 class Losses:
-    """Losses that are to be told."""
+    """Losses that are to be told. `note` may be called while another thread tells."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -76,10 +77,17 @@ class Losses:
 
     def tell(self, recorder: Recorder, now: float, *, all: bool = False) -> None:
         """Sign what is due, or all of it. Raises `Overloaded` or `StorageFailed`; then it stays due."""
-        for subject, losses in list(self._waiting.items()):
+        for subject in list(self._waiting):
             if all or now - self._told_at.get(subject, now - LOSSES_EVERY) >= LOSSES_EVERY:
-                recorder.twin(subject).say(RESUME, format_resume(Resume(self._words(losses))))
-                del self._waiting[subject]
+                # Taken out first: another thread may note the next one meanwhile.
+                losses = self._waiting.pop(subject)
+                try:
+                    recorder.twin(subject).say(RESUME, format_resume(Resume(self._words(losses))))
+                except TwinproofError:
+                    later = self._waiting.setdefault(subject, losses)
+                    if later is not losses:
+                        self._waiting[subject] = _Losses(losses.first, losses.time, losses.count + later.count)
+                    raise
                 self._told_at[subject] = now
 
     def _words(self, losses: _Losses) -> str:

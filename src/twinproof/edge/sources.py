@@ -308,6 +308,8 @@ class OpcuaSource:
     cert: Annotated[Path | None, file_path] = None
     key: Annotated[Path | None, file_path] = None
     server_cert: Annotated[Path | None, file_path] = None
+    application_uri: Annotated[str | None, text()] = None
+    """Application URI of our certificate; by default the issuer's IRI."""
     username: Annotated[str | None, text()] = None
     password: Annotated[Secret | None, secret] = None
     publishing_interval: Annotated[int, number(10, 3_600_000)] = 500
