@@ -71,8 +71,10 @@ def test_single_statements_verify(cli: Cli, evidence: Path) -> None:
             found = cli.json(*bundle_words(evidence, *more, *by, file=file))
             assert (found["verified"], found["signer_checked"], found["statement"]) == (True, checked, digest)
             assert (found["iss"], found["sub"], found["seq"]) == (DEVICE, TWIN, 1)
+            assert (found["index"], found["size"] > 3) == (3, True)
     text = cli(*bundle_words(evidence, file="entry3.cose")).stdout
     assert "VERIFIED: transparent statement" in text
+    assert "it is entry 3, in the tree of" in text
     assert "Not checked: the signer's own signature" in text
 
 

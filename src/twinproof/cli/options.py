@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from twinproof.errors import Malformed, TwinproofError
+from twinproof.errors import Malformed
 from twinproof.twin.statement import MAX_TIME, check_iri
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,8 +125,3 @@ def write_new(path: Path, data: bytes, *, force: bool = False) -> None:
             file.write(data)
     except FileExistsError:
         raise click.UsageError(f"{path} exists; give another name or --force") from None
-
-
-def named(error: TwinproofError) -> str:
-    """An error in one line with its code."""
-    return f"{error.code}: {error}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from twinproof.cli.options import FOLDER, INDEX, IRI, NEW_FILE, json_option, write_new
+from twinproof.cli.options import INDEX, IRI, NEW_FILE, json_option, target_options, write_new
 from twinproof.cli.output import count, print_json, progress
 from twinproof.cli.target import LogReader, open_log
 
@@ -16,8 +16,7 @@ from twinproof.cli.target import LogReader, open_log
 @click.option("--entry", "index", type=INDEX, help="Prove one entry instead of a twin's history.")
 @click.option("-o", "--output", type=NEW_FILE, metavar="FILE", help="Where to write; for --entry the files' stem.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
-@click.option("--folder", type=FOLDER, metavar="NODE", help="A node's folder on this machine.")
-@click.option("--url", metavar="URL", help="A running node, such as http://127.0.0.1:8600.")
+@target_options
 @json_option
 def prove(
     twin: str | None,

@@ -10,7 +10,7 @@ import click
 from twinproof.cli.history import history_json, show_history
 from twinproof.cli.key import read_card
 from twinproof.cli.options import FILE, json_option, read_file
-from twinproof.cli.output import ExitCode, mark, print_json, utc
+from twinproof.cli.output import ExitCode, count, mark, print_json, utc
 from twinproof.errors import Malformed, TwinproofError, VerificationFailed
 from twinproof.proof.keys import PublicKey
 from twinproof.proof.policy import MAX_POLICY, Policy, TrustedCheckpoint, parse_policy
@@ -195,6 +195,8 @@ def _proven_json(proven: ProvenStatement, head: TrustedCheckpoint | None) -> dic
     statement = proven.statement
     return {
         "origin": proven.origin,
+        "index": proven.index,
+        "size": proven.size,
         "statement": statement.digest.hex(),
         "iss": statement.issuer,
         "sub": statement.subject,
@@ -211,9 +213,10 @@ def _proven_json(proven: ProvenStatement, head: TrustedCheckpoint | None) -> dic
 def _show_proven(kind: str, proven: ProvenStatement, head: TrustedCheckpoint | None) -> None:
     statement = proven.statement
     click.echo(f"  {mark(True)} the log {proven.origin} holds this statement ({kind})")
+    click.echo(f"  {mark(True)} it is entry {proven.index}, in the tree of {count(proven.size, 'entry')}")
     if head is not None:
-        cosigned = f"cosigned by {', '.join(head.witnesses)}" if head.witnesses else "no witness"
-        click.echo(f"  {mark(True)} entry {proven.index} of {proven.size}, {cosigned}")
+        cosigned = f"cosigned by {', '.join(head.witnesses)}" if head.witnesses else "no witness cosigned it"
+        click.echo(f"  {mark(True)} the checkpoint: {cosigned}")
         if head.not_after is not None:
             click.echo(f"  {mark(True)} it was in the log by {utc(head.not_after)}")
     if proven.signer_checked:
