@@ -24,11 +24,6 @@ class ReceiptChecker:
         if log_keys and not self._keys:
             raise ConfigError("none of the log's keys is Ed25519, the type that signs receipts")
 
-    @property
-    def is_strict(self) -> bool:
-        """Whether keys were given. Without them `check` believes everything, and says so."""
-        return bool(self._keys)
-
     def check(self, statement: bytes, receipt: bytes | None) -> bool:
         """Whether the receipt proves that the log holds `statement`; False if there are no keys.
 

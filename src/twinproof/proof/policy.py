@@ -25,7 +25,6 @@ from twinproof.proof.cosignature import verifier
 from twinproof.proof.note import (
     COSIGNATURE_ML_DSA_44,
     ED25519,
-    Verifier,
     VerifierKey,
     open_note,
     parse_note,
@@ -116,10 +115,6 @@ class Policy:
             raise Untrusted("extension lines that no signature covers: the log signed with ML-DSA-44 alone")
         times = tuple(sorted(time for time in opened.values() if time is not None))
         return TrustedCheckpoint(checkpoint, seen, times)
-
-    def log_verifiers(self, origin: str) -> list[Verifier]:
-        """Verifiers for the keys of one log."""
-        return [verifier(log.key) for log in self.logs if log.key.name == origin]
 
     def receipt_keys(self, origin: str) -> list[bytes]:
         """The log's Ed25519 public keys (32 bytes), which also sign its COSE receipts."""
