@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from twinproof.edge.backoff import Backoff
@@ -81,7 +81,7 @@ class _Route:
 class _Tally:
     delivered: int = 0
     refused: int = 0
-    requests: int = field(default=0)
+    requests: int = 0
 
 
 class Courier:

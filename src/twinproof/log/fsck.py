@@ -284,15 +284,14 @@ class _Check:
         data = self._stored_tile(0, n, width)
         if data is None:
             return [value or bytes(HASH_SIZE) for value in derived]
-        stored = [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
+        stored = _hashes(data)
         own = [value or other for value, other in zip(derived, stored, strict=True)]
         wrong = [i for i in range(width) if own[i] != stored[i]]
         if not wrong:
             return own
         path = Tile(0, n, width).path
         if self._fits(n, own):
-            numbers = ", ".join(str(i) for i in wrong[:5]) + (" and more" if len(wrong) > 5 else "")
-            self._report("tile", path, f"hash {numbers} is not that of its entry, which the tree above confirms")
+            self._report("tile", path, f"hash {_some(wrong)} is not that of its entry, which the tree above confirms")
             return own
         confirmed = self._fits(n, stored)
         for i in wrong:
@@ -324,11 +323,9 @@ class _Check:
         stored = self._stored_tile(level, n, width)
         if stored is None or stored == derived:
             return
-        wrong = [
-            i for i in range(width) if stored[i * HASH_SIZE : (i + 1) * HASH_SIZE] != derived[i * HASH_SIZE :][:32]
-        ]
-        numbers = ", ".join(str(i) for i in wrong[:5]) + (" and more" if len(wrong) > 5 else "")
-        self._report("tile", Tile(level, n, width).path, f"hash {numbers} is not what the entries below it give")
+        pairs = zip(_hashes(stored), _hashes(derived), strict=True)
+        wrong = [i for i, (value, own) in enumerate(pairs) if value != own]
+        self._report("tile", Tile(level, n, width).path, f"hash {_some(wrong)} is not what the entries below it give")
 
     # --- what should not be there ---------------------------------------------------------------
 
@@ -416,3 +413,12 @@ class _Check:
         except TwinproofError as refusal:
             return f"the refused entry's position cannot be told: {refusal}"
         return None
+
+
+def _hashes(tile: bytes) -> list[bytes]:
+    return [tile[at : at + HASH_SIZE] for at in range(0, len(tile), HASH_SIZE)]
+
+
+def _some(numbers: Sequence[int]) -> str:
+    """The first few of them."""
+    return ", ".join(map(str, numbers[:5])) + (" and more" if len(numbers) > 5 else "")

@@ -134,8 +134,8 @@ def parse_receipt(data: bytes) -> Receipt:
     if headers.get(TREE_SIZE) != value[0 if kind == INCLUSION else 1] or type(headers[TREE_SIZE]) is not int:
         raise Malformed("receipt tree size", f"protected header {TREE_SIZE} must be there and be the proof's tree size")
     path = value[2]
-    if not 1 <= len(path) <= MAX_PATH or any(type(item) is not bytes or len(item) != 32 for item in path):
-        raise Malformed("receipt path", f"must be 1..{MAX_PATH} hashes of 32 bytes")
+    if not 1 <= len(path) <= MAX_PATH or any(type(item) is not bytes or len(item) != merkle.HASH_SIZE for item in path):
+        raise Malformed("receipt path", f"must be 1..{MAX_PATH} hashes of {merkle.HASH_SIZE} bytes")
     return Receipt(sign1, int(kind), value[0], value[1], tuple(path))
 
 
