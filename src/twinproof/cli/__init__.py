@@ -17,6 +17,8 @@ SECTIONS = {
         "import": "twinproof.cli.importing:importing",
         "bridge": "twinproof.cli.bridge:bridge",
         "twin": "twinproof.cli.twin:twin",
+        "tell": "twinproof.cli.tell:tell",
+        "model": "twinproof.cli.model:model",
         "alarm": "twinproof.cli.alarm:alarm",
     },
     "Signers": {
@@ -29,7 +31,9 @@ SECTIONS = {
         "init": "twinproof.cli.init:init",
         "serve": "twinproof.cli.serve:serve",
         "log": "twinproof.cli.log:log",
+        "token": "twinproof.cli.token:token",
         "fsck": "twinproof.cli.fsck:fsck",
+        "rebuild": "twinproof.cli.rebuild:rebuild",
     },
     "First steps": {
         "demo": "twinproof.cli.demo:demo",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from twinproof.cli.grant import granter_key
-from twinproof.cli.options import FILE, FOLDER, IRI, TIME, json_option, require_one, target_options
+from twinproof.cli.options import FOLDER, IRI, TIME, json_option, target_options
 from twinproof.cli.output import count, print_json, utc
-from twinproof.cli.target import open_log, open_sink, read_authority, say
-from twinproof.errors import NotFound, UnknownSigner
-from twinproof.proof.keys import PrivateKey
+from twinproof.cli.speaker import speaker_options, state_it
+from twinproof.cli.target import open_log
+from twinproof.errors import NotFound
 from twinproof.twin.alarm import (
     ALARM_RESPONSE,
     RULE,
@@ -29,48 +27,11 @@ from twinproof.twin.alarm import (
     parse_alarm_response,
     parse_rule,
 )
-from twinproof.twin.authority import Authority
 from twinproof.twin.live import StandingAlarm, StandingRule
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import parse_statement
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 UNITS = {Test.RISES_FASTER: " a second", Test.FALLS_FASTER: " a second", Test.MISSING: " s"}
-
-
-def signer_options(command: F) -> F:
-    """`--key` and `--iss`: who states it."""
-    command = click.option("--iss", "issuer", type=IRI, metavar="IRI", help="In whose name, if the key has several.")(
-        command
-    )
-    text = "The signer's key, one with `operate`; by default NODE/keys/operator.pem."
-    return click.option("--key", "key_file", type=FILE, metavar="FILE.pem", help=text)(command)
-
-
-def _issuer(authority: Authority, key: PrivateKey, issuer: str | None) -> str:
-    """Whom a key speaks for; raises `UnknownSigner` or a usage error."""
-    kid = key.public.thumbprint
-    names = sorted({g.terms.issuer for g in authority.grants.values() if g.terms.key.thumbprint == kid})
-    if issuer is not None:
-        return issuer
-    if not names:
-        raise UnknownSigner(f"no grant in the log introduces the key {kid.hex()}")
-    if len(names) > 1:
-        raise click.UsageError(f"this key speaks for {', '.join(names)}; say for whom with --iss IRI")
-    return names[0]
-
-
-def _state_it(
-    content_type: str, subject: str, payload: bytes, folder: Path | None, url: str | None, key_file: Path | None,
-    issuer: str | None,
-) -> int:  # fmt: skip
-    require_one(folder, url)
-    key = granter_key(key_file, folder)
-    with open_log(folder, url) as log:
-        name = _issuer(read_authority(log), key, issuer)
-    with open_sink(folder, url) as sink:
-        return say(sink, key, name, subject, content_type, payload)[0]
 
 
 def _state(subject: str, folder: Path | None, url: str | None) -> TwinState:
@@ -142,8 +103,7 @@ def rule() -> None:
 @click.option("--delay-on", type=int, default=0, metavar="S", help="Seconds that it must hold before it is raised.")
 @click.option("--delay-off", type=int, default=0, metavar="S", help="Seconds that it must be gone before it clears.")
 @click.option("--text", help="What to do, for whoever answers.")
-@target_options
-@signer_options
+@speaker_options
 @json_option
 def set_rule(
     about: str,
@@ -174,7 +134,7 @@ def set_rule(
     wanted = Rule(rule_id, signal, Test(test), limit, Severity(severity), deadband, delay_on, delay_off, text)
     payload = format_rule(wanted)
     parse_rule(payload)
-    index = _state_it(RULE, about, payload, folder, url, key_file, issuer)
+    index = state_it(RULE, about, payload, folder=folder, url=url, key_file=key_file, issuer=issuer).index
     if as_json:
         print_json({"about": about, "index": index, **_rule_json(wanted)})
     else:
@@ -184,8 +144,7 @@ def set_rule(
 @rule.command()
 @click.argument("about", type=IRI)
 @click.argument("rule_id", metavar="ID")
-@target_options
-@signer_options
+@speaker_options
 @json_option
 def remove(
     about: str, rule_id: str, folder: Path | None, url: str | None, key_file: Path | None, issuer: str | None,
@@ -199,7 +158,9 @@ def remove(
     """
     if rule_id not in _state(about, folder, url).live.rules:
         raise NotFound(f"no rule {rule_id} about {about}; `twinproof alarm rule list` shows them")
-    index = _state_it(RULE, about, format_rule(RuleRemoval(rule_id)), folder, url, key_file, issuer)
+    index = state_it(
+        RULE, about, format_rule(RuleRemoval(rule_id)), folder=folder, url=url, key_file=key_file, issuer=issuer
+    ).index
     if as_json:
         print_json({"about": about, "id": rule_id, "index": index})
     else:
@@ -290,7 +251,7 @@ def _answer(
     # What will be raised can be shelved before; everything else answers an alarm that stands.
     if found is None and said.transition is not Transition.SHELVE:
         raise NotFound(f"no alarm {said.rule} of {twin} stands; `twinproof alarm list` shows them")
-    index = _state_it(ALARM_RESPONSE, twin, payload, folder, url, key_file, issuer)
+    index = state_it(ALARM_RESPONSE, twin, payload, folder=folder, url=url, key_file=key_file, issuer=issuer).index
     if as_json:
         print_json({"twin": twin, "rule": said.rule, "transition": said.transition.value, "index": index})
     else:
@@ -301,8 +262,7 @@ def _answer(
 @click.argument("twin", type=IRI)
 @click.argument("rule_id", metavar="RULE")
 @click.option("--text", help="What was seen or done.")
-@target_options
-@signer_options
+@speaker_options
 @json_option
 def acknowledge(
     twin: str, rule_id: str, text: str | None, folder: Path | None, url: str | None, key_file: Path | None,
@@ -323,8 +283,7 @@ def acknowledge(
 @click.argument("rule_id", metavar="RULE")
 @click.option("--until", type=TIME, required=True, help="When it counts again.")
 @click.option("--text", help="Why.")
-@target_options
-@signer_options
+@speaker_options
 @json_option
 def shelve(
     twin: str, rule_id: str, until: int, text: str | None, folder: Path | None, url: str | None,
@@ -344,8 +303,7 @@ def shelve(
 @click.argument("twin", type=IRI)
 @click.argument("rule_id", metavar="RULE")
 @click.option("--text", help="Why.")
-@target_options
-@signer_options
+@speaker_options
 @json_option
 def unshelve(
     twin: str, rule_id: str, text: str | None, folder: Path | None, url: str | None, key_file: Path | None,

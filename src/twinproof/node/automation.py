@@ -69,6 +69,11 @@ def issuer_of(origin: str) -> str:
     return f"{log_subject(origin)}#automation"
 
 
+def has_key(folder: Path) -> bool:
+    """Whether the automation was enabled here."""
+    return (folder / "keys" / KEY).exists()
+
+
 def automation_key(folder: Path, origin: str) -> PrivateKey:
     """The automation's key, made with its signer card if there is none; raises `ConfigError` or `StorageFailed`."""
     path = folder / "keys" / KEY

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from twinproof.errors import StorageFailed
+from twinproof.node.automation import Automation, automation_key, has_key
 from twinproof.node.config import Config
 from twinproof.node.node import Clock, Node, WritingNode, open_log
 from twinproof.views.feed import Feed
@@ -29,6 +30,8 @@ LAG: Final = 0.5
 """Seconds that intake waits for the states before it reads a twin's model from the log itself."""
 STATES: Final = "states.db"
 TELEMETRY: Final = "telemetry.duckdb"
+REBUILD_CHUNK: Final = 4096
+"""Entries folded in between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Live:
     telemetry: TelemetryView
     followers: dict[str, Follower]
     """By the view's name; each tells its `problem`, if it has one."""
+    automation: Automation | None
+    """Judges the alarm rules; None until `twinproof alarm enable` made it a key."""
 
 
 @contextmanager
@@ -65,7 +70,18 @@ def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time
             stack.callback(follower.stop)
         node.start(model_of=model_of(states, feed, followers["states"]), on_taken=feed.publish)
         stack.callback(node.intake.stop)
-        yield Live(node, feed, states, telemetry, followers)
+        automation = _automation(node, feed, states)
+        if automation is not None:
+            automation.start()
+            stack.callback(automation.stop)
+        yield Live(node, feed, states, telemetry, followers, automation)
+
+
+def _automation(node: WritingNode, feed: Feed, states: StateView) -> Automation | None:
+    if not has_key(node.folder):
+        return None
+    key = automation_key(node.folder, node.config.origin)
+    return Automation(node, feed, states, key, clock=node.clock)
 
 
 def model_of(states: StateView, feed: Feed, follower: Follower) -> Callable[[str], str | None]:
@@ -87,3 +103,26 @@ def _views_folder(node: Node) -> Path:
     views = node.folder / VIEWS
     views.mkdir(mode=0o700, exist_ok=True)
     return views
+
+
+def rebuild_views(folder: Path, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+    """Drop every view and fold the log in again; entries folded in, by view.
+
+    `progress(view, done, total)` is told now and then. Interrupted, it leaves views that go on when they are opened
+    next. Raises `Conflict` while the node is being served, and as `open_node` does.
+    """
+    with open_log(folder) as node:
+        views = _views_folder(node)
+        for path in views.iterdir():
+            path.unlink()
+        feed = Feed(node.reader)
+        reached: dict[str, int] = {}
+        for name, kind, file in (("states", StateView, STATES), ("telemetry", TelemetryView, TELEMETRY)):
+            view: StateView | TelemetryView = kind(views / file, feed)
+            try:
+                while view.catch_up(REBUILD_CHUNK):
+                    progress(name, view.reached, feed.size)
+                reached[name] = view.reached
+            finally:
+                view.close()
+        return reached
