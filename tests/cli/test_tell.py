@@ -51,9 +51,9 @@ def test_a_published_model_binds(cli: Cli, node: Path, model_file: Path) -> None
     cli("tell", "describe", TWIN, "--model", MODEL, "--set", "serial=A17", "--folder", node)
     refused = cli.error("tell", "describe", TWIN, "--set", "colour=red", "--folder", node, code=1)
     assert "has no Property of this name" in refused["message"]
+    cli("record", "--key", node / "pump7.pem", "--twin", TWIN, "--folder", node, "speed=3.5")
     noise = cli("record", "--key", node / "pump7.pem", "--twin", TWIN, "--folder", node, "noise=3", code=1)
     assert "has no Telemetry of this name" in noise.output
-    cli("record", "--key", node / "pump7.pem", "--twin", TWIN, "--folder", node, "speed=3.5")
     other = json.dumps({**PUMP, "displayName": "changed"})
     model_file.write_text(other)
     refused = cli.error("model", "publish", model_file, "--folder", node, code=1)
