@@ -296,11 +296,30 @@ def _is_readable(sock: Any, timeout: float) -> bool:
     return bool(poller.poll(timeout * 1000))
 
 
+class _TlsContext(ssl.SSLContext):
+    """Makes the handshake itself, because paho forgets to close a socket whose handshake failed."""
+
+    def wrap_socket(self, *args: Any, **settings: Any) -> ssl.SSLSocket:
+        """See `ssl.SSLContext`."""
+        wrapped = super().wrap_socket(*args, **{**settings, "do_handshake_on_connect": False})
+        try:
+            wrapped.settimeout(CONNECT_TIMEOUT)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
+
+
 def _tls_context(tls: Tls) -> ssl.SSLContext:
-    """Certificate and host name are checked (PROTOCOL_TLS_CLIENT); TLS 1.2 at least."""
+    """Certificate and host name are checked, as PROTOCOL_TLS_CLIENT has it; TLS 1.2 at least."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if tls.ca is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(tls.ca)
         if tls.cert is not None and tls.key is not None:
             context.load_cert_chain(tls.cert, tls.key)
     except (OSError, ValueError) as problem:
