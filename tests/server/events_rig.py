@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
@@ -46,7 +46,7 @@ class Node:
     address: tuple[str, int]
     stop: Callable[[], None]
     """Begin to shut the server down, as a signal does."""
-    thread: threading.Thread
+    server: Server
 
     @property
     def size(self) -> int:
@@ -69,6 +69,18 @@ class Node:
     def sse(self, **query: Any) -> Sse:
         """Subscribe; the stream has begun when this returns."""
         return Sse(self.address, query)
+
+    def buffered(self) -> int:
+        """The largest number of bytes that wait in this process for a client to take them."""
+        connections: Any = list(self.server.server_state.connections)
+        return max((connection.transport.get_write_buffer_size() for connection in connections), default=0)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what the server will do by itself."""
+        deadline = monotonic() + PATIENCE
+        while not holds():
+            assert monotonic() < deadline
+            self.live.feed.wait(self.size, 0.01)
 
 
 @contextmanager
@@ -99,7 +111,7 @@ def running(folder: Path, limits: EventLimits | None = None, identify: Identify 
         def stop() -> None:
             server.should_exit = True
 
-        node = Node(live, script, hub, listener.getsockname()[:2], stop, thread)
+        node = Node(live, script, hub, listener.getsockname()[:2], stop, server)
         if len(script) == 1:
             can = {Capability.RECORD, Capability.DESCRIBE}
             script.grant(DEVICE, can, Scope("prefix", FLEET))
@@ -228,12 +240,3 @@ class Sse:
         while found[-1] < until:
             found.append(self.next()["index"])
         return found
-
-
-def on_loop(node: Node, read: Callable[[], Any]) -> Any:
-    """What `read` gives on the server's event loop."""
-
-    async def reading() -> Any:
-        return read()
-
-    return asyncio.run_coroutine_threadsafe(reading(), node.hub.loop).result(PATIENCE)
