@@ -113,7 +113,9 @@ def test_capabilities_lifecycle_and_kinds_are_listed() -> None:
         assert f'"{stage}"' in text("statement")
     pages = "".join(path.read_text() for path in SPEC.glob("*.md"))
     for kind in kinds.KINDS.values():
-        assert f"`{kind.content_type}`" in pages
+        row = re.search(rf"^\| `{re.escape(kind.content_type)}` \| {kind.name} \| ([^|]*?) \|", pages, re.MULTILINE)
+        assert row is not None
+        assert row[1] == kind.capability or (kind.capability is None and row[1] in ("–", "any grant on the twin"))
 
 
 def test_hidden_characters_are_those_of_the_page() -> None:
