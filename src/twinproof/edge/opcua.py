@@ -26,7 +26,7 @@ from asyncua.ua.uaerrors import UaError
 from twinproof.edge.backoff import Backoff
 from twinproof.edge.bridge import Arrival, Bridge, identify
 from twinproof.edge.monitored import Change, Item, make_items, read_change
-from twinproof.edge.quality import Losses, Qualities, Quality, moment
+from twinproof.edge.quality import AWAY, Losses, Qualities, Quality, moment, recorded_before
 from twinproof.edge.selection import Observation, Selected, convert_value, observe
 from twinproof.edge.sources import OpcuaSecurity, OpcuaSource
 from twinproof.errors import ConfigError, Malformed, Overloaded, StorageFailed, TwinproofError, Unreachable
@@ -82,6 +82,7 @@ class OpcuaConnector:
         self._backoff = Backoff(jitter)
         self._told: str | None = None
         self._losses = Losses(source.name)
+        self._away = recorded_before(bridge.recorder) & set(self._subjects)
         self._qualities = Qualities()
         self._waiting: deque[Observation] = deque()
         self._hold_until = float("-inf")
@@ -211,6 +212,9 @@ class OpcuaConnector:
             for subject in self._subjects:
                 self._losses.note(subject, now, words)
             self._lost_at = None
+        for subject in self._away:
+            self._losses.note(subject, now, AWAY)
+        self._away = set()
         self._backoff.succeeded()
         self._told = None
         self.connected.set()

@@ -19,6 +19,7 @@ from twinproof.twin.attestation import MAX_REASON, RESUME, Resume, format_resume
 
 LOSSES_EVERY: Final = 60.0
 """Seconds."""
+AWAY: Final = "the gateway was not running; changes before its start are missing"
 
 
 class Quality(StrEnum):
@@ -96,6 +97,11 @@ class Losses:
         tail = f"; {moment(losses.time)}{more}"
         printable = "".join(character if character.isprintable() else "?" for character in words)
         return printable[: MAX_REASON - len(tail)] + tail
+
+
+def recorded_before(recorder: Recorder) -> set[str]:
+    """Twins that an earlier run recorded about: what changed since its end and before this start is missing."""
+    return {record.subject for record in recorder.outbox.streams(recorder.issuer) if record.head is not None}
 
 
 def moment(time: float) -> str:

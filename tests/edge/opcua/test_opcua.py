@@ -134,6 +134,18 @@ def test_a_killed_server_is_found_again_and_the_gap_is_told(server: Server, tmp_
     assert [problem.code for problem in kit.problems] == ["unreachable"]
 
 
+def test_a_gateway_that_was_away_says_so(server: Server, tmp_path: Path) -> None:
+    kit = GatewayKit(tmp_path, source(server, rule(number(1))))
+    with kit.running():
+        until(lambda: named(kit, "n1") == [-1.0], "the first value")
+    assert losses(kit) == []
+    server.tell(set={"n1": 1.0})
+    with kit.running():
+        until(lambda: named(kit, "n1") == [-1.0, 1.0], "the value of now")
+        until(lambda: losses(kit), "the loss to be told")
+    assert "the gateway was not running" in losses(kit)[0]
+
+
 def test_status_codes(server: Server, tmp_path: Path) -> None:
     kit = GatewayKit(tmp_path, source(server, rule(number(1), more='quality = ".quality"')))
     with kit.running():

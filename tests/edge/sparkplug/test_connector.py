@@ -214,6 +214,19 @@ def test_the_broker_restarts(kit: GatewayKit, broker: Mosquitto, peer: Peer, edg
     assert "not connected to the broker" in losses(kit, PRESS)[0]
 
 
+def test_a_gateway_that_was_away_says_so(kit: GatewayKit, peer: Peer, edge: EdgeNode) -> None:
+    with kit.running():
+        peer.send(edge.nbirth(Speed=1.0))
+        kit.expect(EDGE, [1.0])
+    assert losses(kit, EDGE) == []
+    edge.ndata(Speed=2.0)
+    with kit.running():
+        peer.send(edge.nbirth(Speed=3.0))
+        kit.expect(EDGE, [1.0, 3.0])
+        until(lambda: losses(kit, EDGE), "the loss to be told")
+    assert "the gateway was not running" in losses(kit, EDGE)[0]
+
+
 def test_an_overtaxed_outbox_loses_nothing_in_silence(kit: GatewayKit, peer: Peer, edge: EdgeNode) -> None:
     kit.log.retry_after = 0.1
     kit.log.faults.extend([Fault.OVERLOADED, Fault.LOST_ANSWER, Fault.LOST_REQUEST] * 3)

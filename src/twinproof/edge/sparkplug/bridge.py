@@ -23,10 +23,11 @@ from typing import Final, Protocol
 from twinproof.edge.backoff import Backoff
 from twinproof.edge.bridge import Arrival, Bridge, identify
 from twinproof.edge.mqtt import default_client_id
-from twinproof.edge.quality import Losses
+from twinproof.edge.quality import AWAY, Losses, recorded_before
 from twinproof.edge.selection import Observation, Selected
 from twinproof.edge.session import Message, MqttSession
 from twinproof.edge.sources import SparkplugSource
+from twinproof.edge.sparkplug.events import Lost
 from twinproof.edge.sparkplug.host import Host, Outcome, Publish
 from twinproof.edge.sparkplug.selection import Selector
 from twinproof.errors import Malformed, Overloaded, StorageFailed, TwinproofError, Unreachable
@@ -86,6 +87,7 @@ class SparkplugConnector:
         self._selector = Selector(source)
         self.host = Host(host_id=source.host_id, reorder_timeout=source.reorder_timeout, wanted=self._selector.wants)
         self._losses = Losses(source.name)
+        self._away = recorded_before(bridge.recorder)
         self._make_client = make_client or self._new_client
         self._backoff = Backoff(jitter)
         self._told: str | None = None
@@ -159,11 +161,18 @@ class SparkplugConnector:
         for subject, time, reason in selection.losses:
             self._losses.note(subject, time, reason)
         self._waiting.extend(selection.observations)
+        if self._away:
+            for subject in {seen.subject for seen in selection.observations} & self._away:
+                self._away.discard(subject)
+                self._losses.note(subject, self._bridge.clock(), AWAY)
 
     def _part(self, client: Client | None) -> None:
-        """The connection ended, or is ended."""
+        """The connection ended, or is ended: what is missing then is told by the next start."""
         self.connected.clear()
-        self._follow(self.host.disconnected(self._bridge.clock()), None)
+        outcome = self.host.disconnected(self._bridge.clock())
+        if client is not None:
+            outcome.events = [event for event in outcome.events if not isinstance(event, Lost)]
+        self._follow(outcome, None)
         self._keep(all_losses=client is not None)
         if client is not None:
             client.close()
