@@ -137,7 +137,7 @@ class Interrupted(BaseException):
 
 
 def steps() -> list[tuple[str, Any]]:
-    return [("write_secret", 3), ("_write", 3), ("Writer", 1)]
+    return [("write_secret", 3), ("replace_file", 3), ("Writer", 1)]
 
 
 @pytest.mark.parametrize(("place", "after"), [(place, after) for place, count in steps() for after in range(count)])

@@ -4,4 +4,5 @@ writer.Writer       appends groups, signs checkpoints            store.Store    
 reader.Reader       entries, proofs, tiles                       sqlite, memory   two backends
 pin.Pin             remembers the last signed checkpoint         recovery         after a rollback or a lost pin
 fsck.fsck           re-derives everything from the raw entries   signing          the log's own checkpoints
+files               small files that survive a power cut
 """

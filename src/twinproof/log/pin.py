@@ -7,11 +7,11 @@ Its content is the signed note itself.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol
 
 from twinproof.errors import StorageFailed
+from twinproof.log.files import replace_file
 from twinproof.proof.note import MAX_NOTE
 
 
@@ -41,20 +41,7 @@ class Pin:
             raise StorageFailed(f"{self._path}: {problem.strerror}") from problem
 
     def write(self, note: bytes) -> None:
-        new = self._path.with_name(self._path.name + ".new")
         try:
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(file, "wb") as stream:  # noqa: PTH123 - a descriptor, for the mode
-                os.fchmod(file, 0o600)  # a leftover of a crash may have another mode
-                stream.write(note)
-                stream.flush()
-                os.fsync(file)
-            # The commit point. A crash before it leaves the old pin and perhaps a torn `.new`, which nobody reads.
-            new.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, note, mode=0o600)
         except OSError as problem:
             raise StorageFailed(f"{self._path}: {problem.strerror}; the pin must be writable to sign") from problem

@@ -21,6 +21,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from twinproof.errors import ConfigError, Conflict, Corrupt, LogError, NotFound, StorageFailed
+from twinproof.log.files import sync_folder
 from twinproof.log.store import (
     KEEP_EVERY,
     MAX_CONFLICTS,
@@ -122,11 +123,7 @@ class SqliteStore:
         # Made here and not by SQLite, so that nobody else could read it even for a moment.
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
         except FileExistsError:
             return
         except OSError as problem:

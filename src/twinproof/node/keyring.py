@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinproof.errors import ConfigError, Malformed, StorageFailed
+from twinproof.log.files import sync_folder
 from twinproof.proof import cbor, keys, note
 from twinproof.proof.keys import PrivateKey, PublicKey
 from twinproof.proof.note import SignerKey
@@ -91,15 +92,6 @@ def write_secret(path: Path, data: bytes) -> None:
     except OSError as problem:
         path.unlink(missing_ok=True)
         raise StorageFailed(f"{path}: {problem.strerror}") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in `folder` durable; raises `OSError`."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_secret(path: Path) -> bytes:

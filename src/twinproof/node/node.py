@@ -10,7 +10,6 @@ FOLDER/policy.txt         what to hand to an auditor: the C2SP trust policy of t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from twinproof.errors import ConfigError, NotFound, StorageFailed
+from twinproof.log.files import replace_file
 from twinproof.log.pin import Pin
 from twinproof.log.reader import Reader
 from twinproof.log.sqlite import SqliteStore
@@ -77,8 +77,8 @@ def _fill(folder: Path, origin: str, operator: str, clock: Clock) -> None:
     keyring.write_secret(folder / "keys" / "log.key", log_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "log-pq.key", pq_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "operator.pem", operator_key.to_pem())
-    _write(folder / OPERATOR_CARD, keyring.SignerCard(operator, operator_key.public).to_json())
-    _write(folder / POLICY, f"log {log_key.verifier}\nlog {pq_key.verifier}\nquorum none\n")
+    replace_file(folder / OPERATOR_CARD, keyring.SignerCard(operator, operator_key.public).to_json().encode())
+    replace_file(folder / POLICY, f"log {log_key.verifier}\nlog {pq_key.verifier}\nquorum none\n".encode())
     genesis = sign_statement(
         operator_key,
         issuer=operator,
@@ -96,18 +96,7 @@ def _fill(folder: Path, origin: str, operator: str, clock: Clock) -> None:
     finally:
         store.close()
     # Last, so that a folder with settings is a whole node.
-    _write(folder / FILE_NAME, format_config(Config(origin)))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is there whole and durable, or not at all; raises `OSError`."""
-    new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    keyring.sync_folder(path.parent)
+    replace_file(folder / FILE_NAME, format_config(Config(origin)).encode())
 
 
 class Node:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twinproof.errors import ConfigError, Malformed, NotFound, StorageFailed, Unauthenticated
-from twinproof.node.keyring import sync_folder
+from twinproof.log.files import replace_file
 from twinproof.twin.statement import check_iri
 
 FILE: Final = "tokens.json"
@@ -199,14 +199,7 @@ def _write(path: Path, tokens: dict[str, Token]) -> None:
         }
         for token in tokens.values()
     ]
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(json.dumps({"tokens": rows}, indent=1, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
+    replace_file(path, json.dumps({"tokens": rows}, indent=1, ensure_ascii=False).encode() + b"\n", mode=0o600)
 
 
 def _read(path: Path) -> dict[str, Token]:
