@@ -211,7 +211,9 @@ def issuer(tmp_path: Path) -> Issuer:
 
 
 @pytest.mark.parametrize(
-    ("key", "algorithm", "kid"), [(RSA, "RS256", "r"), (EC, "ES256", "e"), (ED, "EdDSA", "d")], ids=str
+    ("key", "algorithm", "kid"),
+    [(RSA, "RS256", "r"), (EC, "ES256", "e"), (ED, "EdDSA", "d")],
+    ids=["RS256", "ES256", "EdDSA"],
 )
 def test_good_tokens(issuer: Issuer, key: Any, algorithm: str, kid: str) -> None:
     assert issuer.check(token(key, algorithm, kid)) == ("alice", (EVERYTHING,))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,7 +89,7 @@ class Messages:
 
     format: str = "text"
     """text, or json: one object a line."""
-    level: str = "info"
+    level: str = "warning"
     """debug, info, warning or error."""
 
 
@@ -119,6 +120,28 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     log: Messages = field(default_factory=Messages)
+
+    @property
+    def open_here(self) -> bool:
+        """Whether callers on this machine, and only they, may read without a token."""
+        return self.access.open is None and is_loopback(self.listen.host)
+
+    @property
+    def readers(self) -> str:
+        """Who may read, in a sentence."""
+        if self.access.open:
+            return "anybody may read"
+        if self.open_here:
+            return "who is on this machine may read without a token; behind a proxy set [access] open = false"
+        return "readers need a token"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name localhost, is this machine's own."""
+    try:
+        return host == "localhost" or ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def check_origin(origin: str) -> str:

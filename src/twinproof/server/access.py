@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twinproof.errors import AccessDenied, Malformed, NotFound, TwinproofError, Unauthenticated
+from twinproof.node.config import is_loopback
 from twinproof.node.node import WritingNode
 from twinproof.node.oidc import Issuer
 from twinproof.node.statements import logged
@@ -81,35 +81,19 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return found
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address, or the name localhost, is this machine's own."""
-    try:
-        return host == "localhost" or ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
-
-
 class Access:
     """Finds out who asks, on one node."""
 
     def __init__(self, node: WritingNode, clock: Callable[[], float] = time.time) -> None:
         settings = node.config.access
         self.open = settings.open is True
-        self.open_here = settings.open is None and is_loopback(node.config.listen.host)
+        self.open_here = node.config.open_here
         """Callers on this machine need no token."""
         self.clock = clock
         self._node = node
         self._tokens = TokenFile(node.folder, clock)
         self._issuer = Issuer(settings, node.folder, time.monotonic) if settings.issuer else None
         self.denials = DenialLog(node.folder, max_bytes=settings.denied_log_bytes, keep=settings.denied_log_files)
-
-    def describe(self) -> str:
-        """Who may read, for the log."""
-        if self.open:
-            return "anybody may read: [access] open = true"
-        if self.open_here:
-            return "callers on this machine may read without a token; behind a proxy set [access] open = false"
-        return "readers need a token"
 
     async def identify(self, connection: HTTPConnection) -> Principal:
         """Who asks; raises `Unauthenticated`."""

@@ -40,6 +40,7 @@ from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import WritingNode
 from twinproof.proof import cbor, tiles
 from twinproof.proof.checkpoint import parse_decimal
+from twinproof.server.access import KERNEL_RULES, Access, Gate
 from twinproof.server.answers import CBOR, CBOR_SEQUENCE, COSE, batch, problem
 from twinproof.server.limits import RateLimit
 from twinproof.twin.evidence import MEDIA_TYPE
@@ -247,13 +248,18 @@ async def _defect(request: Request, error: Exception) -> Response:
     return problem(InternalError("a defect of the node; its log says more"))
 
 
-def make_app(node: WritingNode, clock: Callable[[], float] = monotonic) -> Starlette:
-    """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates."""
+def make_app(node: WritingNode, clock: Callable[[], float] = monotonic, *, access: Access | None = None) -> Starlette:
+    """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates.
+
+    Without `access` anybody may read.
+    """
     handlers = {404: _not_found, 405: _wrong_method, 500: _defect}
     routes = Endpoints(node, clock).routes()
     for route in routes:
         # Starlette's patterns end in `$`, which lets a line feed stand behind the path.
         route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
+        if access is not None:
+            route.app = Gate(route.app, route.path, KERNEL_RULES[route.path], access, concise=True)
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app

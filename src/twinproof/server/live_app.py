@@ -29,6 +29,8 @@ from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
 from twinproof.server.api import log, models, service, telemetry, twins
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
+from twinproof.server.events import Hub
+from twinproof.server.events_http import EVENTS, EVENTS_WS, event_routes
 from twinproof.server.kernel_openapi import PATHS
 from twinproof.server.metrics import Measured, Metrics
 from twinproof.server.parameters import Reached
@@ -38,6 +40,8 @@ from twinproof.twin.statement import shown
 
 PARTS: Final = (twins, models, telemetry, log, service)
 """Modules of the API; `RULES` of each are taken together."""
+_EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
+"""Subscriptions ask for the token again while they last, and leave out what it does not cover."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -56,7 +60,11 @@ def _routers(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> Iter
 
 
 def make_live_app(live: Live, *, access: Access | None = None, clock: Callable[[], float] = monotonic) -> FastAPI:
-    """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates."""
+    """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates.
+
+    Whoever serves it awaits `app.state.on_stop()` before it waits for the last requests: subscriptions do not end
+    by themselves.
+    """
     access = access or Access(live.node)
     views = views_of(live)
     metrics = Metrics(live, views)
@@ -78,7 +86,9 @@ def make_live_app(live: Live, *, access: Access | None = None, clock: Callable[[
             TwinproofError: _refused,
         },
     )
-    rules = dict(KERNEL_RULES)
+    hub = Hub(live.feed, live.node.evidence.transparent)
+    app.state.on_stop = hub.close
+    rules = {**KERNEL_RULES, **_EVENT_RULES}
     for part in PARTS:
         rules.update(part.RULES)
     routes = Endpoints(live.node, clock).routes()
@@ -86,11 +96,12 @@ def make_live_app(live: Live, *, access: Access | None = None, clock: Callable[[
     app.router.routes.extend(routes)
     for router in _routers(live, views, metrics):
         app.router.routes.extend(router.routes)
+    app.router.routes.extend(event_routes(hub, access.identify))
     for route in app.router.routes:
         _guard(route, rules, access, kernel)
     app.add_middleware(Measured, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    _LOG.info("%s", access.describe())
+    _LOG.info("%s", live.node.config.readers)
     return app
 
 
@@ -139,7 +150,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     wrong = Malformed("method", f"{shown(request.method)} is not for {shown(str(request.scope['path']))}")
-    return refusal(wrong, concise=_concise(request), status=405, headers=headers)
+    return refusal(wrong, concise=_concise(request), status=405, title="Method Not Allowed", headers=headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:

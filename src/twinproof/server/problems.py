@@ -41,9 +41,14 @@ def problem_json(
 
 
 def refusal(
-    error: TwinproofError, *, concise: bool, status: int | None = None, headers: Mapping[str, str] | None = None
+    error: TwinproofError,
+    *,
+    concise: bool,
+    status: int | None = None,
+    title: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The problem response in the form of the kernel's routes (`concise`) or of the API."""
+    """The problem response in the form of the kernel's routes (`concise`, with its own titles) or of the API."""
     if concise:
-        return concise_problem(error, status=status, headers=headers)
+        return concise_problem(error, status=status, title=title, headers=headers)
     return problem_json(error, status=status, headers=headers)

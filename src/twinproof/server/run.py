@@ -8,9 +8,13 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from twinproof.errors import ConfigError
+from twinproof.node.config import Config
+from twinproof.node.live import Live
 from twinproof.node.node import WritingNode
+from twinproof.server.access import Access
 from twinproof.server.app import make_app
 from twinproof.server.protocol import HEAD_SECONDS, BoundedProtocol, BoundedWebSocket
 
@@ -65,18 +69,38 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(node: WritingNode, *, on_ready: Callable[[str], None], access_log: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM; running requests are finished, then the caller closes the node.
+    """Serve the kernel alone until SIGINT or SIGTERM; running requests are finished, then the caller closes the node.
 
     Raises `ConfigError` if the address cannot be had.
     """
-    listener = listen(node.config.listen.host, node.config.listen.port)
+    _run(make_app(node, access=Access(node)), node.config, on_ready, access_log)
+
+
+def serve_live(live: Live, *, on_ready: Callable[[str], None], access_log: bool = False) -> None:
+    """Serve everything, as `serve` does."""
+    # Here, because the kernel alone starts without FastAPI.
+    from twinproof.server.live_app import make_live_app
+
+    app = make_live_app(live)
+    _run(app, live.node.config, on_ready, access_log, app.state.on_stop)
+
+
+def _run(
+    app: ASGIApp,
+    settings: Config,
+    on_ready: Callable[[str], None],
+    access_log: bool,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    listener = listen(settings.listen.host, settings.listen.port)
     config = uvicorn.Config(
-        make_app(node),
+        app,
         http=BoundedProtocol,
         ws=BoundedWebSocket,
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,
         lifespan="off",
+        log_config=None,
         log_level="info" if access_log else "warning",
         access_log=access_log,
         server_header=False,
@@ -85,6 +109,6 @@ def serve(node: WritingNode, *, on_ready: Callable[[str], None], access_log: boo
         backlog=BACKLOG,
     )
     try:
-        Server(config, on_ready).run([listener])
+        Server(config, on_ready, on_stop).run([listener])
     finally:
         listener.close()
