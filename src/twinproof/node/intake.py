@@ -40,13 +40,13 @@ from twinproof.log.reader import Reader
 from twinproof.log.store import Entry
 from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES, Appended, Writer
 from twinproof.node.config import Limits
-from twinproof.node.models import ModelOf, Models
-from twinproof.node.statements import logged
+from twinproof.node.models import Models
+from twinproof.node.statements import logged, logged_about
 from twinproof.proof.keys import PublicKey
-from twinproof.twin.authority import AUTHORITY_KINDS, Authority
+from twinproof.twin.authority import AUTHORITY_KINDS, Authority, ModelOf
 from twinproof.twin.kinds import Kind, kind_of
 from twinproof.twin.statement import Statement, check_statement, parse_statement
-from twinproof.twin.stream import StreamHead, check_next, next_seq, position, stream_prefix, twin_prefix
+from twinproof.twin.stream import StreamHead, check_next, next_seq, position, stream_prefix
 from twinproof.views.feed import Item
 
 HEADS_LIMIT: Final = 200_000
@@ -404,8 +404,7 @@ class Intake:
     def _load_authority(self) -> Authority:
         authority = Authority()
         subject = logged(self._reader, 0).subject
-        for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-            statement = logged(self._reader, index)
+        for index, statement in logged_about(self._reader, subject):
             if statement.content_type in AUTHORITY_KINDS:
                 authority.apply(index, statement)
         return authority

@@ -6,25 +6,23 @@ does not define, or defines otherwise, are refused. A model that is only named i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from twinproof.errors import Malformed
 from twinproof.log.reader import Reader
 from twinproof.models import dtdl
-from twinproof.node.statements import logged
+from twinproof.node.statements import logged_about
+from twinproof.twin.authority import ModelOf
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import DESCRIPTION, Description, parse_description
 from twinproof.twin.model import MODEL, ModelDocument, parse_model
 from twinproof.twin.operation import Command, Desired
 from twinproof.twin.reading import Reading
 from twinproof.twin.statement import Statement
-from twinproof.twin.stream import twin_prefix
 
 KEPT: Final = 200_000
 """Twins whose model is kept in memory, and models that are kept compiled."""
-
-ModelOf = Callable[[str], str | None]
 
 
 class Models:
@@ -101,9 +99,8 @@ class Models:
         return self._documents[identifier]
 
     def _published(self, identifier: str) -> bytes | None:
-        for index in sorted(index for _, index in self._reader.scan(twin_prefix(identifier))):
-            statement = logged(self._reader, index)
-            if statement.content_type == MODEL and statement.subject == identifier:
+        for _, statement in logged_about(self._reader, identifier):
+            if statement.content_type == MODEL:
                 return parse_model(statement.payload).document
         return None
 
@@ -130,11 +127,8 @@ class Models:
     # --- twins ---
 
     def _descriptions(self, subject: str) -> list[Description]:
-        found = []
-        for index in sorted(index for _, index in self._reader.scan(twin_prefix(subject))):
-            statement = logged(self._reader, index)
-            if statement.content_type == DESCRIPTION:
-                found.append(parse_description(statement.payload))
+        said = (statement for _, statement in logged_about(self._reader, subject))
+        found = [parse_description(statement.payload) for statement in said if statement.content_type == DESCRIPTION]
         return found + self._staged.get(subject, [])
 
     def _named_in_log(self, subject: str) -> str | None:

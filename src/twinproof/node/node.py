@@ -27,11 +27,11 @@ from twinproof.node import keyring
 from twinproof.node.config import FILE_NAME, Config, check_origin, format_config, load_config
 from twinproof.node.evidence import EvidenceBuilder
 from twinproof.node.intake import Intake
-from twinproof.node.models import ModelOf
 from twinproof.proof import keys, note
 from twinproof.proof.cosignature import verifier
 from twinproof.proof.keys import PrivateKey, PublicKey
 from twinproof.proof.note import SignerKey
+from twinproof.twin.authority import ModelOf
 from twinproof.twin.grants import GENESIS, Genesis, format_genesis, log_subject
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import check_iri, parse_statement, sign_statement
@@ -122,10 +122,8 @@ class Node:
 
     def entries_about(self, subject: str) -> Iterator[tuple[int, bytes]]:
         """(index, statement) of a twin, in log order, up to the published head."""
-        size = self.reader.head().size
         for index in sorted(index for _, index in self.reader.scan(twin_prefix(subject))):
-            if index < size:
-                yield index, self.reader.entry(index)
+            yield index, self.reader.entry(index)
 
     def state(self, subject: str, *, at: int | None = None) -> TwinState:
         """The twin's state after the entry `at` (default: the newest); raises `NotFound`."""
