@@ -111,6 +111,14 @@ class History:
         """The log operator's key, as the genesis names it: compare it with the one you expect."""
         return self.authority.root.terms.key
 
+    def state_at(self, index: int) -> TwinState:
+        """The twin's state after the log's entry `index`, folded from `entries`."""
+        state = TwinState(self.subject)
+        for entry in self.entries:
+            if entry.index <= index:
+                state.apply(entry.index, entry.statement, entry.payload)
+        return state
+
 
 @dataclass(frozen=True, slots=True)
 class ProvenStatement:

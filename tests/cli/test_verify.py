@@ -62,6 +62,16 @@ def test_the_operator_is_compared(cli: Cli, evidence: Path) -> None:
     cli(*bundle_words(evidence, "--operator", "ab"), code=2)
 
 
+def test_the_state_at_an_older_entry(cli: Cli, evidence: Path) -> None:
+    newest = cli.json(*bundle_words(evidence))["state"]
+    older = cli.json(*bundle_words(evidence, "--at", 2))["state"]
+    assert older["statements"] < newest["statements"]
+    assert older["readings"]["speed"]["value"] < newest["readings"]["speed"]["value"]
+    assert "State after entry 2" in cli(*bundle_words(evidence, "--at", 2)).stdout
+    entry = ("verify", evidence / "entry3.cose", "--policy", evidence / "policy.txt")
+    assert "--at is for" in cli.error(*entry, "--at", 2, code=2)["message"]
+
+
 def test_single_statements_verify(cli: Cli, evidence: Path) -> None:
     signer = ("--signer", evidence / "pump7.json")
     statement = ("--statement", evidence / "entry3.statement")

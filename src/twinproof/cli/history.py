@@ -67,7 +67,7 @@ def show_history(history: History, *, operator_checked: bool, entries: bool, sta
     for line in _times([entry.time for entry in history.entries]):
         click.echo(line)
     if state:
-        heading("State after the last entry")
+        heading(f"State after entry {history.state.last_index}")
         show_state(history.state)
     remarks = list(history.remarks)
     if not history.head.witnesses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -9,7 +10,7 @@ import click
 
 from twinproof.cli.history import history_json, show_history
 from twinproof.cli.key import read_card
-from twinproof.cli.options import FILE, json_option, read_file
+from twinproof.cli.options import FILE, INDEX, json_option, read_file
 from twinproof.cli.output import ExitCode, count, mark, print_json, utc
 from twinproof.errors import Malformed, TwinproofError, VerificationFailed
 from twinproof.proof.keys import PublicKey
@@ -39,6 +40,7 @@ TLOG_PROOF: Final = "tlog-proof"
 @click.option("--signer", type=FILE, metavar="CARD", help="Check a single statement's own signature too.")
 @click.option("--entries", is_flag=True, help="List every statement of a history.")
 @click.option("--state", is_flag=True, help="Show the twin's state that a history leads to.")
+@click.option("--at", type=INDEX, metavar="INDEX", help="Show its state after this entry of the log instead.")
 @json_option
 def verify(
     file: Path,
@@ -48,6 +50,7 @@ def verify(
     signer: Path | None,
     entries: bool,
     state: bool,
+    at: int | None,
     as_json: bool,
 ) -> None:
     """Verify FILE offline: a history bundle, a transparent statement, or a tlog-proof.
@@ -55,6 +58,7 @@ def verify(
     \b
     Examples:
       twinproof verify engine.twinproof --policy policy.txt --operator operator.json
+      twinproof verify engine.twinproof --policy policy.txt --at 120
       twinproof verify entry.cose --policy policy.txt --signer device.json
       twinproof verify entry.tlog-proof --statement entry.statement --policy policy.txt
 
@@ -64,10 +68,12 @@ def verify(
     data = read_file(file, MAX_BUNDLE, "evidence")
     kind = recognise(data)
     _check_options(kind, operator, statement, signer)
+    if kind != BUNDLE and at is not None:
+        raise click.UsageError(f"--at is for a history bundle; this is a {kind}")
     trusted = parse_policy(read_file(policy, MAX_POLICY, "policy"))
     if kind == BUNDLE:
         expected = None if operator is None else _operator_kid(operator)
-        _Audit(file, as_json).run(data, trusted, expected, entries=entries, state=state)
+        _Audit(file, as_json).run(data, trusted, expected, entries=entries, state=state, at=at)
         return
     key = None if signer is None else read_card(signer).key
     raw = b"" if statement is None else read_file(statement, MAX_STATEMENT, "statement")
@@ -118,7 +124,9 @@ class _Audit:
         self.as_json = as_json
         self.steps: list[dict[str, Any]] = []
 
-    def run(self, data: bytes, policy: Policy, operator: bytes | None, *, entries: bool, state: bool) -> None:
+    def run(
+        self, data: bytes, policy: Policy, operator: bytes | None, *, entries: bool, state: bool, at: int | None
+    ) -> None:
         if not self.as_json:
             click.echo(click.style(str(self.file), bold=True))
         try:
@@ -126,6 +134,8 @@ class _Audit:
         except VerificationFailed as failure:
             self.fail(failure.step, failure.title, failure.problems)
         self.check_operator(history, operator)
+        if at is not None:
+            history, state = replace(history, state=history.state_at(at)), True
         if self.as_json:
             print_json(
                 {"verified": True, "kind": BUNDLE, "file": str(self.file), "steps": self.steps, **history_json(history)}
