@@ -19,11 +19,10 @@ from typing import Final
 from twinproof.edge.arrivals import Carried, GatewayOutbox
 from twinproof.edge.backoff import Backoff
 from twinproof.edge.receipts import ReceiptChecker
-from twinproof.edge.sinks import Delivered, Delivery, Refused, Sink
+from twinproof.edge.sinks import Delivered, Sink, send_each
 from twinproof.errors import (
     BadProof,
     BadSignature,
-    Malformed,
     Overloaded,
     StorageFailed,
     TooLarge,
@@ -94,20 +93,16 @@ class Carrier:
     def _send(self, batch: Sequence[Carried]) -> bool:
         """One request; whether anything was settled."""
         try:
-            answers = self._sink.send([item.raw for item in batch])
-        except TooLarge as problem:
-            if len(batch) > 1:
-                self._limit = max(1, len(batch) // 2)
-                return True
-            answers = [Refused(problem.code, str(problem))]
-        if len(answers) != len(batch):
-            raise Unreachable(f"the log gave {len(answers)} answers to {len(batch)} statements")
+            answers = send_each(self._sink, [item.raw for item in batch])
+        except TooLarge:
+            self._limit = max(1, len(batch) // 2)
+            return True
         delivered: list[Carried] = []
         refused: list[tuple[Carried, str, str]] = []
         try:
             for item, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Delivered):
-                    self._check(item, answer)
+                    self._checker.check(item.raw, answer.receipt)
                     delivered.append(item)
                 elif not answer.retry:
                     refused.append((item, answer.code, answer.detail))
@@ -117,10 +112,3 @@ class Carrier:
             where = f"{item.issuer}'s statement {item.seq} about {item.subject}"
             self._tell(RefusedByLog(f"the log refused {where} ({code}: {detail}); it is kept in the outbox"))
         return bool(delivered or refused)
-
-    def _check(self, item: Carried, answer: Delivery) -> None:
-        assert isinstance(answer, Delivered)  # noqa: S101 - the caller looked
-        try:
-            self._checker.check(item.raw, answer.receipt)
-        except Malformed as problem:
-            raise Untrusted(f"the log's receipt cannot be read ({problem})") from None

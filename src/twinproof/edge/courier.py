@@ -21,12 +21,11 @@ from typing import Final
 from twinproof.edge.backoff import Backoff
 from twinproof.edge.outbox import Outbox, Queued, Settled, StreamRecord
 from twinproof.edge.receipts import ReceiptChecker
-from twinproof.edge.sinks import Delivered, Delivery, Refused, Sink
+from twinproof.edge.sinks import Delivered, Delivery, Refused, Sink, send_each
 from twinproof.edge.stream import Stream, stopped_error
 from twinproof.errors import (
     BadProof,
     BadSignature,
-    Malformed,
     Overloaded,
     TooLarge,
     TwinproofError,
@@ -266,14 +265,10 @@ class Courier:
             return False
         tally.requests += 1
         try:
-            answers = self._sink.send([statement.raw for statement in batch])
-        except TooLarge as problem:
-            if len(batch) > 1:
-                self._send_limit = max(1, len(batch) // 2)
-                return True
-            answers = [Refused(problem.code, str(problem))]
-        if len(answers) != len(batch):
-            raise Unreachable(f"the log gave {len(answers)} answers to {len(batch)} statements")
+            answers = send_each(self._sink, [statement.raw for statement in batch])
+        except TooLarge:
+            self._send_limit = max(1, len(batch) // 2)
+            return True
         with self._outbox.lock:
             self._take_answers(batch, answers, tally)
         return True
@@ -301,10 +296,7 @@ class Courier:
         self._progress()
 
     def _accept(self, statement: Queued, answer: Delivered) -> Settled:
-        try:
-            checked = self._receipts.check(statement.raw, answer.receipt)
-        except Malformed as problem:
-            raise Untrusted(f"the log's receipt cannot be read ({problem})") from None
+        checked = self._receipts.check(statement.raw, answer.receipt)
         return Settled(statement.id, answer.index, answer.receipt, checked)
 
     def _refuse(self, route: _Route, statement: Queued, answer: Refused) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twinproof.errors import ConfigError, Untrusted
+from twinproof.errors import ConfigError, Malformed, Untrusted
 from twinproof.proof.keys import EDDSA, PublicKey
 from twinproof.proof.merkle import hash_leaf
 from twinproof.proof.note import ED25519, VerifierKey
@@ -27,14 +27,17 @@ class ReceiptChecker:
     def check(self, statement: bytes, receipt: bytes | None) -> bool:
         """Whether the receipt proves that the log holds `statement`; False if there are no keys.
 
-        Raises `Untrusted` if there is no receipt or a key of another log, and what the checks raise
-        (`Malformed`, `BadProof`, `BadSignature`).
+        Raises `Untrusted` if there is no receipt that can be read or its key is another log's, `BadProof` and
+        `BadSignature`.
         """
         if not self._keys:
             return False
         if receipt is None:
             raise Untrusted("the log says that it took a statement, and gives no receipt")
-        parsed = parse_receipt(receipt)
+        try:
+            parsed = parse_receipt(receipt)
+        except Malformed as problem:
+            raise Untrusted(f"the log's receipt cannot be read ({problem})") from None
         key = self._keys.get((parsed.issuer, parsed.kid))
         if key is None:
             raise Untrusted(f"a receipt of {parsed.issuer!r} is signed with a key that is not among the log's keys")

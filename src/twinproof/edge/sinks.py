@@ -86,6 +86,22 @@ class Sink(Protocol):
         ...
 
 
+def send_each(sink: Sink, statements: Sequence[bytes]) -> list[Delivery]:
+    """`sink.send`, certainly with one delivery per statement.
+
+    Raises `TooLarge` only where fewer at once may do, and `Unreachable` for any other number of answers.
+    """
+    try:
+        answers = sink.send(statements)
+    except TooLarge as problem:
+        if len(statements) > 1:
+            raise
+        answers = [Refused(problem.code, str(problem))]
+    if len(answers) != len(statements):
+        raise Unreachable(f"the log gave {len(answers)} answers to {len(statements)} statements")
+    return answers
+
+
 class HttpSink:
     """A node's HTTP API. Redirects are not followed; TLS certificates are always checked."""
 
