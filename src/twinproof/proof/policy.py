@@ -40,8 +40,8 @@ _COUNT = re.compile(r"[1-9][0-9]{0,2}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
-    """A cosigner that the policy names."""
+class PolicyKey:
+    """The key of a log or witness that the policy names, and where its owner answers."""
 
     key: VerifierKey
     url: str | None
@@ -80,8 +80,8 @@ class TrustedCheckpoint:
 class Policy:
     """A parsed policy. `check` is what it is for."""
 
-    logs: tuple[Witness, ...] = ()
-    witnesses: Mapping[str, Witness] = field(default_factory=dict)
+    logs: tuple[PolicyKey, ...] = ()
+    witnesses: Mapping[str, PolicyKey] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     """In the order of definition: a group's members come before it."""
     quorum: str | None = None
@@ -147,8 +147,8 @@ def parse_policy(text: bytes) -> Policy:
 
 class _Reading:
     def __init__(self) -> None:
-        self.logs: list[Witness] = []
-        self.witnesses: dict[str, Witness] = {}
+        self.logs: list[PolicyKey] = []
+        self.witnesses: dict[str, PolicyKey] = {}
         self.groups: dict[str, Group] = {}
         self.quorums: list[str] = []
         self.used: set[str] = set()
@@ -157,13 +157,13 @@ class _Reading:
     def line(self, where: str, words: list[str]) -> None:
         match words:
             case ["log", vkey, *url] if len(url) <= 1:
-                self.logs.append(Witness(self.key(where, vkey), url[0] if url else None))
+                self.logs.append(PolicyKey(self.key(where, vkey), url[0] if url else None))
             case ["witness", name, vkey, *url] if len(url) <= 1:
                 self.new_name(where, name)
                 key = self.key(where, vkey)
                 if key.type == ED25519:
                     raise Malformed(where, "a witness key is of type 04 or 06, this one makes plain signatures (01)")
-                self.witnesses[name] = Witness(key, url[0] if url else None)
+                self.witnesses[name] = PolicyKey(key, url[0] if url else None)
             case ["group", name, threshold, *members] if members:
                 self.new_name(where, name)
                 self.groups[name] = self.group(where, threshold, members)
