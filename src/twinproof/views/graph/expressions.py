@@ -291,7 +291,9 @@ def _text(left: Value, operator: str, right: Value, exact: bool) -> str:
             found = f"({right.sql} = '' OR substr(CAST({left.sql} AS BLOB), -length({end})) = {end})"
         case _:
             raise InternalError(f"no operator {operator}")
-    return f"(CASE WHEN {guard} THEN {found} END)" if exact or not guard else f"({guard} AND {found})"
+    if not guard:
+        return f"({found})"
+    return f"(CASE WHEN {guard} THEN {found} END)" if exact else f"({guard} AND {found})"
 
 
 def prefix_end(prefix: str) -> str | None:

@@ -77,7 +77,8 @@ class _Parser:
         if here.kind == "end":
             return refusal(self._text, here.at, f"expected {expected}, but the query ends")
         word = here.text.upper()
-        if here.kind == "name" and word in _MISSING and word not in expected:
+        at_clause = any(mark in expected for mark in ("MATCH", "RETURN", "end of the query"))
+        if here.kind == "name" and word in _MISSING and at_clause:
             reason = f"{word} is not part of this language, which reads: MATCH … WHERE … RETURN …"
             return refusal(self._text, here.at, reason)
         found = here.text if len(here.text) <= 40 else here.text[:40] + "…"

@@ -158,8 +158,8 @@ class Scope:
                 raise self.binder.refuse(edge.relationship.at, f"{name[:40]} names a node and a relationship")
 
     def _meet(self, node: Node) -> str:
-        # No variable can have a space and a number in front: names of nodes without one.
-        key = node.variable if node.variable is not None else f" {len(self._spots)}"
+        # Half of a surrogate pair stands in no variable, and an alias is new: the key is equal to no other.
+        key = "\ud800" + self.binder.alias("a") if node.variable is None else node.variable
         if self._outer and self._outer.link(key):
             raise self.binder.refuse(node.at, f"{key[:40]} names a node and a relationship")
         if key not in self._spots:
