@@ -43,6 +43,7 @@ from twinproof.proof.checkpoint import parse_decimal
 from twinproof.server.access import KERNEL_RULES, Access, Gate
 from twinproof.server.answers import CBOR, CBOR_SEQUENCE, COSE, batch, problem
 from twinproof.server.limits import RateLimit
+from twinproof.server.sending import LargeAnswers
 from twinproof.twin.evidence import MEDIA_TYPE
 from twinproof.twin.statement import MAX_STATEMENT, check_iri, shown
 
@@ -77,6 +78,7 @@ class Endpoints:
         limits = node.config.limits
         self.limits = limits
         self.rate = RateLimit(limits.rate, limits.burst, clock)
+        self.large = LargeAnswers()
         self.held_bytes = 0
         """Of bodies that are still arriving."""
 
@@ -185,7 +187,7 @@ class Endpoints:
     async def bundle(self, request: Request) -> Response:
         subject = check_iri(request.query_params.get("sub"), "sub")
         make = partial(self.node.evidence.bundle, subject, f"twinproof {__version__}")
-        return Response(await run_in_threadpool(make), media_type=MEDIA_TYPE)
+        return await self.large.make(make, MEDIA_TYPE)
 
     @answered
     async def checkpoint(self, request: Request) -> Response:
@@ -198,9 +200,13 @@ class Endpoints:
             tile = tiles.parse_path(f"tile/{request.path_params['path']}")
         except Malformed as error:
             return problem(error, status=404, title="Not Found")
-        read = self.node.reader.entry_bundle if tile.level == tiles.ENTRIES else self.node.reader.tile_bytes
-        data = await run_in_threadpool(read, tile)
-        return Response(data, 200, {"cache-control": IMMUTABLE}, "application/octet-stream")
+        read = partial(self.node.reader.tile_bytes, tile)
+        if tile.level == tiles.ENTRIES:  # 256 entries, each up to 60 KiB
+            response = await self.large.make(read, "application/octet-stream")
+        else:
+            response = Response(await run_in_threadpool(read), media_type="application/octet-stream")
+        response.headers["cache-control"] = IMMUTABLE
+        return response
 
     @answered
     async def keys(self, request: Request) -> Response:

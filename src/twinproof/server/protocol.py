@@ -1,12 +1,17 @@
 """uvicorn's protocols, with what they lack: limits on a request's head, in bytes and time; a way to cut a client off.
 
-Without them a client that never ends its headers holds a connection, and memory, for as long as it
-likes. Bodies are limited where they are read, in `app`.
+Without them a client that never ends its headers, or never reads what it asked for, holds a connection, and
+memory, for as long as it likes. Bodies are limited where they are read, in `app`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -25,6 +30,12 @@ ABORT: Final = "twinproof.abort"
 """ASGI extension of both protocols: a function that cuts the connection in so many seconds, whatever the
 client has not taken by then. ASGI itself can only wait for a client that does not read."""
 
+UNREAD_SECONDS: Final = 30
+"""Seconds between looks at an answer that the client is slow to read."""
+READ_RATE: Final = 4096
+"""Bytes a second that a client must read meanwhile, or it is cut off."""
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
@@ -36,6 +47,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._upgraded = False
         self._timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -43,7 +56,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._start_unread_timer()
+
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         continued, self._head_ended = self._in_head, False
@@ -62,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, unless its head was refused."""
         self._upgraded = True
+        self._stop_unread_timer()
         if not self.transport.is_closing():
             super().handle_websocket_upgrade()
 
@@ -128,6 +151,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_timer()  # the answer to the last request is still on its way
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def _start_unread_timer(self) -> None:
+        self._stop_unread_timer()
+        self._unread = self._unread_bytes()
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._on_unread_timer)
+
+    def _unread_bytes(self) -> int:
+        """What the client has not acknowledged: the kernel may hold megabytes that a slow one is still reading."""
+        try:
+            kernel = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # a system that does not tell this of sockets
+            kernel = bytes(4)
+        return self.transport.get_write_buffer_size() + int.from_bytes(kernel, sys.byteorder)
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _on_unread_timer(self) -> None:
+        if self._unread - self._unread_bytes() < READ_RATE * UNREAD_SECONDS:
+            # Closing would wait for the client to read the rest: here, and in the kernel without this option.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.transport.abort()
+        else:
+            self._start_unread_timer()
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
