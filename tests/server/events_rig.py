@@ -84,14 +84,16 @@ class Node:
 
 
 @contextmanager
-def running(folder: Path, limits: EventLimits | None = None, identify: Identify = anybody) -> Iterator[Node]:
+def running(
+    folder: Path, limits: EventLimits | None = None, identify: Identify = anybody, port: int = 0
+) -> Iterator[Node]:
     """A node of one operator and two devices about the fleet, served until the end of the block."""
     if not folder.exists():
         init_node(folder, ORIGIN, OPERATOR_IRI)
     with open_live(folder) as live:
         script = continue_log(live.node)
         hub = Hub(live.feed, live.node.evidence.transparent, limits)
-        listener = listen("127.0.0.1", 0)
+        listener = listen("127.0.0.1", port)
         config = uvicorn.Config(
             Starlette(routes=event_routes(hub, identify)),
             http=BoundedProtocol,
