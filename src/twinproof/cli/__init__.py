@@ -17,6 +17,7 @@ SECTIONS = {
         "import": "twinproof.cli.importing:importing",
         "bridge": "twinproof.cli.bridge:bridge",
         "twin": "twinproof.cli.twin:twin",
+        "graph": "twinproof.cli.graph:graph",
         "tell": "twinproof.cli.tell:tell",
         "model": "twinproof.cli.model:model",
         "alarm": "twinproof.cli.alarm:alarm",

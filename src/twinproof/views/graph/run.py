@@ -18,8 +18,8 @@ SECONDS: Final = 2.0
 """Time limit of a query."""
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Text and lists of a result, properties of its nodes included."""
-_STEPS: Final = 20_000
-"""SQLite's instructions between two looks at the clock: well below a millisecond."""
+_STEPS: Final = 4_000
+"""SQLite's instructions between two looks at the clock: far below a millisecond, but for those that decode states."""
 _CHUNK: Final = 500
 _MODELS: Final = """
 WITH RECURSIVE m (model) AS (

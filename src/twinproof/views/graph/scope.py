@@ -99,8 +99,10 @@ class Scope:
         for spot in self._spots.values():
             self._constrain(spot)
         self.conditions += [*self._distinct(), *self._ranges()]
-        for conjunct in conjuncts:
-            self.conditions.append(truth(self, conjunct, exact=False))
+        # SQLite keeps this order where no index decides: what decodes states comes last.
+        self.conditions += sorted(
+            (truth(self, conjunct, exact=False) for conjunct in conjuncts), key=lambda sql: "twin_reading(" in sql
+        )
         if len(self.tables) > MAX_TABLES:
             raise TooLarge("query", f"a pattern of more than {MAX_TABLES} nodes, relationships and properties")
 
