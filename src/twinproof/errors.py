@@ -219,6 +219,16 @@ class Unreachable(TwinproofError):
     code = "unreachable"
 
 
+class RefusedByLog(TwinproofError):
+    """The log will not take a statement; `code` is that of its refusal."""
+
+    code = "refused"
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ConfigError(TwinproofError):
     """A setting is missing or wrong; the message names the file and the key."""
 

@@ -25,6 +25,7 @@ from twinproof.errors import (
     LogError,
     NotFound,
     Overloaded,
+    RefusedByLog,
     TwinproofError,
 )
 from twinproof.node.intake import Accepted, Outcome
@@ -158,14 +159,6 @@ def open_sink(folder: Path | None, url: str | None) -> Iterator[Sink]:
         yield LocalSink(node)
 
 
-class RefusedByLog(TwinproofError):
-    """The log refused a statement; `code` is its own."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(refused.detail)
-        self.code = refused.code
-
-
 def say(sink: Sink, key: PrivateKey, issuer: str, subject: str, content_type: str, payload: bytes) -> tuple[int, bytes]:
     """Sign one statement onto the end of its stream and deliver it; its index and digest.
 
@@ -193,7 +186,7 @@ def say(sink: Sink, key: PrivateKey, issuer: str, subject: str, content_type: st
 
 def refusal(refused: Refused) -> TwinproofError:
     """The error for a statement that the log did not take."""
-    return Overloaded(refused.detail, RETRY_AFTER) if refused.retry else RefusedByLog(refused)
+    return Overloaded(refused.detail, RETRY_AFTER) if refused.retry else RefusedByLog(refused.detail, refused.code)
 
 
 # --- authority --------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from twinproof.errors import (
     BadProof,
     BadSignature,
     Overloaded,
+    RefusedByLog,
     StorageFailed,
     TooLarge,
     TwinproofError,
@@ -38,12 +39,6 @@ IDLE: Final = 30.0
 """Seconds without anything to carry."""
 
 _jitter: Final = random.SystemRandom().random
-
-
-class RefusedByLog(TwinproofError):
-    """The log refused a device's own statement."""
-
-    code = "refused"
 
 
 class Carrier:
@@ -110,5 +105,5 @@ class Carrier:
             self._outbox.settle_carried(delivered, refused)
         for item, code, detail in refused:
             where = f"{item.issuer}'s statement {item.seq} about {item.subject}"
-            self._tell(RefusedByLog(f"the log refused {where} ({code}: {detail}); it is kept in the outbox"))
+            self._tell(RefusedByLog(f"the log refused {where} ({code}: {detail}); it is kept in the outbox", code))
         return bool(delivered or refused)
