@@ -14,8 +14,8 @@ from tests.builders import DEVICE, ORIGIN, START, TWIN
 from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.errors import ConfigError, InternalError, Overloaded, StorageFailed, TwinproofError
 from twinproof.node.automation import CARD, KEY, Automation, automation_key, enable, is_enabled, issuer_of
+from twinproof.node.cards import parse_card
 from twinproof.node.intake import Accepted, Outcome
-from twinproof.node.keyring import parse_card
 from twinproof.node.live import Live, open_live
 from twinproof.node.node import init_node
 from twinproof.testing import ManualClock

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from tests.builders import DEVICE, GATEWAY
 from twinproof.errors import ConfigError, Malformed, StorageFailed, TwinproofError
+from twinproof.node.cards import SignerCard, parse_card
 from twinproof.node.keyring import (
-    SignerCard,
     new_private_key,
     new_signer_key,
-    parse_card,
     read_private_key,
     read_secret,
     read_signer_key,

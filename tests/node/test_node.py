@@ -18,10 +18,10 @@ from twinproof.log.fsck import fsck
 from twinproof.log.pin import Pin
 from twinproof.node import keyring
 from twinproof.node import node as node_module
+from twinproof.node.cards import parse_card
 from twinproof.node.config import FILE_NAME, load_config
 from twinproof.node.examine import Examiner
 from twinproof.node.intake import Accepted
-from twinproof.node.keyring import parse_card
 from twinproof.node.node import DATABASE, OPERATOR_CARD, PIN, POLICY, init_node, open_node, read_node
 from twinproof.proof.checkpoint import parse_checkpoint
 from twinproof.proof.note import parse_note

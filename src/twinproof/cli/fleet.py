@@ -21,7 +21,7 @@ from twinproof.errors import ConfigError, Overloaded
 from twinproof.exchange.cmapss.files import read_snapshots
 from twinproof.exchange.cmapss.layout import Snapshot, device_iri, snapshot_payload, twin_iri
 from twinproof.node import keyring
-from twinproof.node.keyring import SignerCard
+from twinproof.node.cards import SignerCard
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.authority import Authority, Grant
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle, format_description

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from twinproof.cli.key import read_card
-from twinproof.cli.options import DIGEST, FILE, INDEX, IRI, TIME, json_option, require_one, target_options
+from twinproof.cli.options import DIGEST, FILE, INDEX, IRI, TIME, json_option, read_card, require_one, target_options
 from twinproof.cli.output import count, heading, print_json, utc
 from twinproof.cli.state import scope as scope_text
 from twinproof.cli.target import open_log, open_sink, read_authority, say

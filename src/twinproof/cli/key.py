@@ -6,22 +6,12 @@ from pathlib import Path
 
 import click
 
-from twinproof.cli.options import FILE, IRI, NEW_FILE, json_option, read_file
+from twinproof.cli.options import FILE, IRI, NEW_FILE, json_option, read_card
 from twinproof.cli.output import print_json
-from twinproof.errors import ConfigError, Malformed
+from twinproof.errors import ConfigError
 from twinproof.node import keyring
-from twinproof.node.keyring import SignerCard
+from twinproof.node.cards import SignerCard
 from twinproof.proof import keys
-
-MAX_KEY_FILE = 64 * 1024
-
-
-def read_card(path: Path) -> SignerCard:
-    """Read a signer card; raises `Malformed`."""
-    try:
-        return keyring.parse_card(read_file(path, MAX_KEY_FILE, "signer card").decode())
-    except UnicodeDecodeError:
-        raise Malformed("signer card", f"{path}: not text") from None
 
 
 @click.group()

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from twinproof.errors import Malformed
+from twinproof.node.cards import SignerCard, parse_card
 from twinproof.twin.statement import MAX_TIME, check_iri
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_CARD: Final = 64 * 1024
+"""Bytes of a signer card."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _SECONDS = re.compile(r"[1-9][0-9]{0,15}\Z")
@@ -116,6 +120,14 @@ def read_file(path: Path, limit: int, what: str) -> bytes:
     if len(data) > limit:
         raise Malformed(what, f"{path}: over {limit} bytes")
     return data
+
+
+def read_card(path: Path) -> SignerCard:
+    """A signer card; raises `Malformed`."""
+    try:
+        return parse_card(read_file(path, MAX_CARD, "signer card").decode())
+    except UnicodeDecodeError:
+        raise Malformed("signer card", f"{path}: not text") from None
 
 
 def write_new(path: Path, data: bytes, *, force: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from twinproof.cli.options import FILE, IRI, json_option, target_options
+from twinproof.cli.options import FILE, IRI, json_option, read_card, target_options
 from twinproof.cli.output import ExitCode, count, print_json
 from twinproof.cli.samples import Samples, parse_arguments, parse_lines
 from twinproof.cli.target import open_sink
@@ -83,8 +83,6 @@ def _from_stdin() -> Iterator[Samples]:
 
 
 def _issuer(key_file: Path) -> str:
-    from twinproof.cli.key import read_card
-
     card = key_file.with_suffix(".json")
     if not card.exists():
         raise click.UsageError(f"Say who the device is with --iss IRI; there is no signer card {card}.")

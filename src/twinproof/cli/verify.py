@@ -9,8 +9,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from twinproof.cli.history import history_json, show_history
-from twinproof.cli.key import read_card
-from twinproof.cli.options import FILE, INDEX, json_option, read_file
+from twinproof.cli.options import FILE, INDEX, json_option, read_card, read_file
 from twinproof.cli.output import ExitCode, count, mark, print_json, utc
 from twinproof.errors import Malformed, TwinproofError, VerificationFailed
 from twinproof.proof.keys import PublicKey

@@ -34,8 +34,8 @@ from twinproof.errors import (
     TwinproofError,
 )
 from twinproof.node import keyring
+from twinproof.node.cards import SignerCard
 from twinproof.node.intake import Accepted, Outcome
-from twinproof.node.keyring import SignerCard
 from twinproof.node.node import Clock, WritingNode
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.alarm import ALARM, AlarmTransition, format_transition

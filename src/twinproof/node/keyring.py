@@ -1,60 +1,24 @@
-"""Key files: private keys (mode 0600) and the signer cards that are handed to the operator.
+"""Key files: private keys, mode 0600.
 
 | file            | holds                                                                       |
 |-----------------|-----------------------------------------------------------------------------|
 | `log.key`       | the log's Ed25519 note signer, in the form `PRIVATE+KEY+…`; also signs receipts |
 | `log-pq.key`    | the log's ML-DSA-44 cosigner, same form                                      |
 | `operator.pem`  | the operator's key, PKCS #8                                                  |
-| `NAME.pem`      | a device's or party's key, PKCS #8                                           |
-| `NAME.json`     | its signer card: `{"iss", "kid", "cose_key"}`, public                        |
+| `NAME.pem`      | a device's or party's key, PKCS #8; its signer card is `NAME.json`           |
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from twinproof.errors import ConfigError, Malformed, StorageFailed
 from twinproof.log.files import sync_folder
-from twinproof.proof import cbor, keys, note
-from twinproof.proof.keys import PrivateKey, PublicKey
+from twinproof.proof import keys, note
+from twinproof.proof.keys import PrivateKey
 from twinproof.proof.note import SignerKey
-from twinproof.twin.statement import check_iri
-
-
-@dataclass(frozen=True, slots=True)
-class SignerCard:
-    """A signer's public identity: who (`issuer`) signs with which key."""
-
-    issuer: str
-    key: PublicKey
-
-    def to_json(self) -> str:
-        """The card as it is handed over."""
-        card = {
-            "iss": self.issuer,
-            "kid": self.key.thumbprint.hex(),
-            "cose_key": note.encode_base64(cbor.encode(self.key.cose_key)),
-        }
-        return json.dumps(card, indent=2) + "\n"
-
-
-def parse_card(text: str) -> SignerCard:
-    """Read a signer card; raises `Malformed`."""
-    try:
-        card = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Malformed("signer card", "not JSON") from None
-    if type(card) is not dict or card.keys() != {"iss", "kid", "cose_key"} or type(card["cose_key"]) is not str:
-        raise Malformed("signer card", "must hold iss, kid and cose_key")
-    raw = note.decode_base64(card["cose_key"], "signer card cose_key")
-    key = PublicKey.from_cose_key(cbor.decode(raw, what="signer card cose_key"))
-    if card["kid"] != key.thumbprint.hex():
-        raise Malformed("signer card kid", "is not the thumbprint of its key")
-    return SignerCard(check_iri(card["iss"], "signer card iss"), key)
 
 
 def new_private_key(algorithm: int = keys.EDDSA) -> PrivateKey:

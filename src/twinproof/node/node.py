@@ -24,6 +24,7 @@ from twinproof.log.sqlite import SqliteStore
 from twinproof.log.store import Entry
 from twinproof.log.writer import Writer
 from twinproof.node import keyring
+from twinproof.node.cards import SignerCard
 from twinproof.node.config import FILE_NAME, Config, check_origin, format_config, load_config
 from twinproof.node.evidence import EvidenceBuilder
 from twinproof.node.intake import Intake
@@ -77,7 +78,7 @@ def _fill(folder: Path, origin: str, operator: str, clock: Clock) -> None:
     keyring.write_secret(folder / "keys" / "log.key", log_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "log-pq.key", pq_key.to_text().encode() + b"\n")
     keyring.write_secret(folder / "keys" / "operator.pem", operator_key.to_pem())
-    replace_file(folder / OPERATOR_CARD, keyring.SignerCard(operator, operator_key.public).to_json().encode())
+    replace_file(folder / OPERATOR_CARD, SignerCard(operator, operator_key.public).to_json().encode())
     replace_file(folder / POLICY, f"log {log_key.verifier}\nlog {pq_key.verifier}\nquorum none\n".encode())
     genesis = sign_statement(
         operator_key,
