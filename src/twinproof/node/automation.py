@@ -40,8 +40,7 @@ from twinproof.node.node import Clock, WritingNode
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.alarm import ALARM, AlarmTransition, format_transition
 from twinproof.twin.grants import GRANT, Capability, GrantTerms, Scope, format_grant, log_subject
-from twinproof.twin.statement import sign_statement
-from twinproof.twin.stream import StreamHead, next_seq
+from twinproof.twin.stream import StreamHead, next_seq, sign_next
 from twinproof.views.alarms import Engine, Finding, Proposal, Settings, rebuild
 from twinproof.views.feed import Feed
 from twinproof.views.state import StateView
@@ -110,14 +109,13 @@ def enable(node: WritingNode, key: PrivateKey) -> int | None:
     issuer = node.intake.authority.root.terms.issuer
     terms = GrantTerms(issuer_of(node.config.origin), key.public, frozenset({Capability.PREDICT}), Scope("prefix", ""))
     head = node.intake.stream_head(issuer, about)
-    raw = sign_statement(
+    raw = sign_next(
+        head,
         operator,
         issuer=issuer,
         subject=about,
         content_type=GRANT,
         payload=format_grant(terms),
-        seq=next_seq(head),
-        prev=head.digest if head else None,
         issued_at=int(node.clock()),
     )
     (outcome,) = node.intake.submit([raw]).result(PATIENCE)
@@ -327,19 +325,17 @@ class Automation:
         if subject not in self._heads:
             self._heads[subject] = self._head(subject)
         head = self._heads[subject]
-        seq = next_seq(head)
         said = AlarmTransition(proposal.rule, proposal.transition, value=proposal.value, time=proposal.time)
-        waiting.raw = sign_statement(
+        waiting.raw = sign_next(
+            head,
             self._key,
             issuer=self.issuer,
             subject=subject,
             content_type=ALARM,
             payload=format_transition(said),
-            seq=seq,
-            prev=head.digest if head else None,
             issued_at=int(self._clock()),
         )
-        waiting.head = self._heads[subject] = StreamHead(seq, sha256(waiting.raw).digest())
+        waiting.head = self._heads[subject] = StreamHead(next_seq(head), sha256(waiting.raw).digest())
 
     def _head(self, subject: str) -> StreamHead | None:
         return self._node.intake.stream_head(self.issuer, subject)
