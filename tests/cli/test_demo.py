@@ -18,6 +18,8 @@ def test_the_demo_runs_without_any_data(cli: Cli, tmp_path: Path, monkeypatch: p
         "got SIGKILL after",
         "each in the log exactly once",
         "VERIFIED: 26 statements",
+        "acknowledged to the broker only once the log had them",
+        "is the alarm, signed by the node itself",
         "refused by the log: revoked",
         "the Ed25519 signature does not verify",
         "What to try next",
@@ -34,7 +36,8 @@ def test_the_demo_takes_real_data_and_sums_up(cli: Cli, shared: Path) -> None:
     summary = json.loads(cli("demo", "--fast", "--json", "--data", shared / "data" / "cmapss").stdout)
     assert summary["source"].startswith("NASA C-MAPSS FD001")
     assert summary["statements"] == 52
-    assert summary["log_size"] == 55
+    assert summary["log_size"] == 56
+    assert summary["past_state_proved"] is True
     assert 17 <= summary["killed_after"] <= 52
     assert summary["revoked_device_refused"] is True
     assert summary["forged_entry_named"] != summary["altered_entry_named"]

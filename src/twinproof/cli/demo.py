@@ -21,6 +21,8 @@ SHARED = Path("../shared/data/cmapss")
 DATASET = "FD001"
 SEED = 2008
 FAST_FLIGHTS = 25
+DEVICELESS = 2
+"""Engines that a gateway records."""
 
 
 @click.command()
@@ -50,10 +52,18 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
         if keep is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        rows, source = _rows(data, 2 if fast else engines)
+        rows, source = _rows(data, (2 if fast else engines) + DEVICELESS)
         if fast:
-            rows = {unit: flights[:FAST_FLIGHTS] for unit, flights in rows.items()}
-        story = stack.enter_context(Story(folder.resolve(), DATASET, rows, source, quiet=as_json))
+            # Evenly over their lives: what wears still shows.
+            last = FAST_FLIGHTS - 1
+            rows = {
+                unit: [flights[number * (len(flights) - 1) // last] for number in range(FAST_FLIGHTS)]
+                for unit, flights in rows.items()
+            }
+        units = list(rows)
+        devices = {unit: rows[unit] for unit in units[:-DEVICELESS]}
+        deviceless = {unit: rows[unit] for unit in units[-DEVICELESS:]}
+        story = stack.enter_context(Story(folder.resolve(), DATASET, devices, deviceless, source, quiet=as_json))
         summary = story.tell()
     summary["seconds"] = round(time.monotonic() - started, 1)
     if as_json:

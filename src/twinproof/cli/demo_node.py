@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -99,3 +100,67 @@ class NodeProcess:
             process.kill()
             process.communicate()
         return process.returncode
+
+
+class Child:
+    """`twinproof ARGUMENTS` as a process that goes on; what it prints is collected as it comes."""
+
+    def __init__(self, *arguments: str, cwd: Path) -> None:
+        self._name = f"twinproof {' '.join(arguments)}"
+        self._lines: list[str] = []
+        self._news = threading.Condition()
+        self._ended = False
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself
+            [sys.executable, "-m", "twinproof", *arguments],
+            cwd=cwd,
+            env={**_environment(), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding=sys.stdout.encoding or "utf-8",
+        )
+        self._thread = threading.Thread(target=self._collect, name=arguments[0], daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        stdout = self._process.stdout
+        if stdout is not None:
+            for line in stdout:
+                with self._news:
+                    self._lines.append(line.rstrip())
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has printed so far."""
+        with self._news:
+            return list(self._lines)
+
+    def wait_for(self, text: str) -> str:
+        """The first line with `text` in it; raises `InternalError` if none comes."""
+
+        def found() -> str | None:
+            return next((line for line in self._lines if text in line), None)
+
+        with self._news:
+            self._news.wait_for(lambda: found() is not None or self._ended, PATIENCE)
+            line = found()
+        if line is None:
+            raise InternalError(f"{self._name} printed no {text!r}, but: {self.lines}")
+        return line
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join(PATIENCE)
+        if self._process.stdout is not None:
+            self._process.stdout.close()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from twinproof.cli.demo_live import LiveChapter
 from twinproof.cli.demo_node import NodeProcess, run_command
 from twinproof.cli.fleet import DAY, MODEL, Fleet
 from twinproof.cli.output import count, mark, progress
@@ -47,9 +48,12 @@ Engines = Mapping[int, Sequence[Snapshot]]
 class Story:
     """Tells the story in `folder`; a context manager that leaves no process behind."""
 
-    def __init__(self, folder: Path, dataset: str, engines: Engines, source: str, *, quiet: bool) -> None:
+    def __init__(
+        self, folder: Path, dataset: str, engines: Engines, deviceless: Engines, source: str, *, quiet: bool
+    ) -> None:
         self.folder = folder
         self.engines = engines
+        self.deviceless = deviceless
         self.source = source
         self.quiet = quiet
         self.dataset = dataset
@@ -77,6 +81,7 @@ class Story:
             self.prove_one_flight()
             self.audit()
             self.forge_the_file()
+            LiveChapter(self, self.deviceless, self.node.url, BASE, FIRST_FLIGHT).tell()
             self.revoke()
         self.alter_the_database()
         return self.summary
@@ -107,6 +112,7 @@ class Story:
     def begin(self) -> None:
         self.chapter("An operator starts a log")
         init_node(self.node.folder, ORIGIN, OPERATOR)
+        run_command("alarm", "enable", "--folder", "node", cwd=self.folder)
         self.node.start()
         self.line(f"{ORIGIN}, served by process {self.node.pid} on {self.node.url}")
         self.line("Its first entry is the genesis: it names the log's keys and the operator's key.")
@@ -140,7 +146,8 @@ class Story:
             device.finish()
         seconds = time.monotonic() - began
         size = parse_checkpoint(parse_note(self.log.checkpoint()).text).size
-        expected = 1 + self.summary["grants"] + total
+        # The genesis and the grant of the node's automation stand before the devices' own.
+        expected = 2 + self.summary["grants"] + total
         if size != expected:
             raise InternalError(f"the log has {size} entries, {expected} were recorded")
         self.line(f"Process {pid} got SIGKILL after {count(seen, 'acknowledged statement')}; a new one took over.")
