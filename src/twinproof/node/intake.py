@@ -2,7 +2,7 @@
 
 Requests queue up; the thread takes what has gathered as one group and does, for all of it:
 
-    parse  ->  signatures, on all cores  ->  stream, authority, clock, in order  ->  one commit
+    read  ->  signatures, on all cores  ->  payload, stream, authority, clock, in order  ->  one commit
 
 so the cost of a commit is shared, and order is decided in one place. Each statement gets its own
 outcome: `Accepted`, or the error that says why not. A refused statement leaves no trace but one:
@@ -283,6 +283,8 @@ class Intake:
             self._check_signatures(run)
             for item in run:
                 if item.outcome is None:
+                    _parse_payload(item)
+                if item.outcome is None:
                     self._stage(item, staged)
         if staged.items:
             began = perf_counter()
@@ -433,11 +435,18 @@ def _parse(item: _Item) -> None:
     try:
         statement = parse_statement(item.raw)
         kind = kind_of(statement)
-        item.payload = kind.parse(statement.payload, statement.issued_at)
     except TwinproofError as problem:
         item.outcome = problem
     else:
         item.read, item.kind = statement, kind
+
+
+def _parse_payload(item: _Item) -> None:
+    """After the signature: 60 KiB can take 100 times as long to read as to check, so strangers may not ask for it."""
+    try:
+        item.payload = item.kind.parse(item.read.payload, item.read.issued_at)
+    except TwinproofError as problem:
+        item.outcome = problem
 
 
 def _check_chunk(tasks: list[tuple[_Item, PublicKey]]) -> None:

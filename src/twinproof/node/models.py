@@ -14,7 +14,7 @@ from twinproof.log.reader import Reader
 from twinproof.models import dtdl
 from twinproof.node.statements import logged_about
 from twinproof.twin.authority import ModelOf
-from twinproof.twin.columns import Columns
+from twinproof.twin.columns import Columns, Values
 from twinproof.twin.description import DESCRIPTION, Description, parse_description
 from twinproof.twin.model import MODEL, ModelDocument, parse_model
 from twinproof.twin.operation import Command, Desired
@@ -23,6 +23,10 @@ from twinproof.twin.statement import Statement
 
 KEPT: Final = 200_000
 """Twins whose model is kept in memory, and models that are kept compiled."""
+DESCRIBED: Final = 100
+"""Twins whose properties are kept in memory, for their next model."""
+OPTIONS: Final = dtdl.Options(max_bytes=2 * 1024 * 1024)
+"""For a model and all that it leads to: whoever writes models must not hold up everybody's statements."""
 
 
 class Models:
@@ -38,12 +42,15 @@ class Models:
         self._named: dict[str, str | None] = {}
         self._staged: dict[str, list[Description]] = {}
         """What this group says about twins, not in the log yet."""
+        self._described: dict[str, dict[str, object]] = {}
+        """Properties of twins, what is staged included."""
         self._documents: dict[str, bytes | None] = {}
         self._compiled: dict[str, dtdl.CompiledInterface | None] = {}
 
     def forget(self) -> None:
         """After a failed commit: what was taken may not be in the log."""
         self._staged.clear()
+        self._described.clear()
         self._named.clear()
         self._documents.clear()
         self._compiled.clear()
@@ -51,6 +58,8 @@ class Models:
     def trim(self) -> None:
         """Between groups: give memory back; what was staged is in the log by now."""
         self._staged.clear()
+        if len(self._described) > DESCRIBED:
+            self._described.clear()
         if len(self._named) > KEPT:
             self._named.clear()
         if len(self._documents) > KEPT:
@@ -83,6 +92,8 @@ class Models:
         """The statement was staged: what comes after it in the group must know."""
         if isinstance(payload, Description):
             self._staged.setdefault(statement.subject, []).append(payload)
+            if statement.subject in self._described:
+                _describe(self._described[statement.subject], payload)
             if payload.model is not None:
                 self._named[statement.subject] = payload.model
         elif isinstance(payload, ModelDocument):
@@ -114,7 +125,7 @@ class Models:
         return self._compiled[identifier]
 
     def _build(self, identifier: str, document: bytes) -> dtdl.CompiledInterface:
-        return dtdl.compile(dtdl.parse(document, resolver=self._resolve), identifier)
+        return dtdl.compile(dtdl.parse(document, options=OPTIONS, resolver=self._resolve), identifier)
 
     def _check_document(self, identifier: str, model: ModelDocument) -> None:
         known = self.document(identifier)
@@ -135,25 +146,36 @@ class Models:
         named = [change.model for change in self._descriptions(subject) if change.model is not None]
         return named[-1] if named else None
 
+    def _properties(self, subject: str) -> dict[str, object]:
+        # Kept, because a twin that changes its model again and again must not have its whole past read each time.
+        if subject not in self._described:
+            properties: dict[str, object] = {}
+            for earlier in self._descriptions(subject):
+                _describe(properties, earlier)
+            self._described[subject] = properties
+        return self._described[subject]
+
     def _check_migration(self, subject: str, change: Description) -> None:
         """What the twin is described with by now must fit the new model, or be unset by the same statement."""
         compiled = self._compile(change.model) if change.model is not None else None
         if compiled is None:
             return
-        properties: dict[str, object] = {}
-        for earlier in self._descriptions(subject):
-            for name in earlier.unset:
-                properties.pop(name, None)
-            properties.update(earlier.set or {})
-        for name in (*change.unset, *(change.set or ())):
-            properties.pop(name, None)
-        for name, value in properties.items():
+        said_anew = {*change.unset, *(change.set or ())}
+        for name, value in self._properties(subject).items():
+            if name in said_anew:
+                continue
             try:
                 compiled.check_property(name, value)
             except Malformed as problem:
                 raise Malformed(
                     f"description.model: {name}", f"does not fit {change.model}: {problem}; unset or set it anew"
                 ) from None
+
+
+def _describe(properties: dict[str, object], change: Description) -> None:
+    for name in change.unset:
+        properties.pop(name, None)
+    properties.update(change.set or {})
 
 
 def _check(model: dtdl.CompiledInterface, payload: object) -> None:
@@ -163,9 +185,8 @@ def _check(model: dtdl.CompiledInterface, payload: object) -> None:
                 _check_reading(model, reading)
         case Columns():
             for name, _, values in payload.columns:
-                for value in {min(values), max(values)}:
-                    if value == value:
-                        model.check_telemetry(name, value)
+                for value in _telling(model, name, values):
+                    model.check_telemetry(name, value)
         case Description():
             for name, value in (payload.set or {}).items():
                 model.check_property(name, value)
@@ -181,6 +202,17 @@ def _check(model: dtdl.CompiledInterface, payload: object) -> None:
             model.check_command_request(payload.name, payload.input)
         case _:
             pass
+
+
+def _telling(model: dtdl.CompiledInterface, name: str, values: Values) -> set[float | int]:
+    """The samples that decide for all of a column: a range holds if it holds its ends, an Enum has no ends."""
+    # A missing sample is a NaN, and no minimum of anything that begins with one is to be trusted.
+    present = {value for value in values if value == value}
+    field = model.telemetry.get(name)
+    schema = field.element.only("schema") if field else None
+    if not present or (schema is not None and schema.kind == "Enum"):
+        return present
+    return {min(present), max(present)}
 
 
 def _check_reading(model: dtdl.CompiledInterface, reading: Reading) -> None:
