@@ -33,7 +33,10 @@ bench: $(READY) ## measure (ARGS="..." are passed on)
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml, keeping versions that still fit
+	@cp -p requirements/bootstrap.txt .venv/.bootstrap
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.txt
+	@# Unchanged, it must not look new: $(UV) would be made anew, and everything in .venv with it.
+	@! cmp -s requirements/bootstrap.txt .venv/.bootstrap || touch -r .venv/.bootstrap requirements/bootstrap.txt
 	$(COMPILE) pyproject.toml -o requirements/base.txt
 	$(COMPILE) pyproject.toml --all-extras --group dev -c requirements/bootstrap.txt -c requirements/base.txt -o requirements/dev.txt
 

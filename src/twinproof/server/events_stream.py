@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from pydantic_core import to_json as to_text
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -26,7 +27,6 @@ from twinproof.server.events_request import Wish
 from twinproof.server.protocol import ABORT
 from twinproof.views.coalesce import Latest
 from twinproof.views.feed import Item
-from twinproof.views.subscription import to_text
 
 MANY_TWINS: Final = 2000
 """Twins in one `latest` event; when there are more, the next one follows at once."""
@@ -155,7 +155,7 @@ class Stream:
 
     async def _tell(self, kind: str, **members: Any) -> None:
         after = members["next"] - 1 if "next" in members else None
-        await self._write([Message(to_text({"type": kind, **members}).encode(), kind, after)])
+        await self._write([Message(to_text({"type": kind, **members}), kind, after)])
 
     async def _write(self, messages: list[Message]) -> None:
         limits = self._hub.limits
@@ -230,6 +230,6 @@ class Stream:
             found = await subscriber.next(0)
         many = latest.twins >= MANY_TWINS
         event = latest.take(since, subscriber.cursor - 1)
-        await self._write([Message(to_text(event).encode(), "latest", subscriber.cursor - 1)])
+        await self._write([Message(to_text(event), "latest", subscriber.cursor - 1)])
         if not many and self._change is None:
             await subscriber.pause(seconds)
