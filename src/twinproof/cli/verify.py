@@ -18,7 +18,6 @@ from twinproof.proof.tlog_proof import MAGIC, MAX_PROOF
 from twinproof.twin.evidence import MAX_BUNDLE
 from twinproof.twin.statement import MAX_STATEMENT
 from twinproof.verify import (
-    STEPS,
     History,
     ProvenStatement,
     verify_bundle,
@@ -150,13 +149,14 @@ class _Audit:
     def check_operator(self, history: History, expected: bytes | None) -> None:
         found = history.operator.thumbprint
         if expected is not None and found != expected:
+            # The caller's own question, after the ten steps: the history is what it says, but another operator's.
             self.fail(
-                6,
-                STEPS[6],
+                None,
+                "expect the operator",
                 [f"the genesis names the operator key {found.hex()}, you expect {expected.hex()}"],
             )
 
-    def fail(self, step: int, title: str, problems: list[str]) -> NoReturn:
+    def fail(self, step: int | None, title: str, problems: list[str]) -> NoReturn:
         if self.as_json:
             print_json(
                 {
@@ -168,10 +168,11 @@ class _Audit:
                 }
             )
         else:
-            click.echo(f"  {mark(False)} {step:>2}  {title}")
+            click.echo(f"  {mark(False)} {step or '':>2}  {title}")
             for problem in problems:
                 click.echo(f"          {problem}")
-            click.echo(click.style("\nNOT VERIFIED", fg="red", bold=True) + f": step {step}, {title}")
+            where = title if step is None else f"step {step}, {title}"
+            click.echo(click.style("\nNOT VERIFIED", fg="red", bold=True) + f": {where}")
         raise click.exceptions.Exit(ExitCode.REFUSED)
 
 

@@ -1,16 +1,15 @@
-"""Models of twins: the statement that publishes one, and what a compiled one can check.
+"""Models of twins: the statement that publishes one.
 
     model   {"language": "dtdl", "document": bytes}
 
 `sub` is the model's own identifier, such as dtmi:com:example:engine;1. A published model never
-changes: a change is a new version. Parsing and compiling a document is `twinproof.models`' work; this
-module knows only what intake and views ask of the result.
+changes: a change is a new version. Reading the document itself is `twinproof.models`' work.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
@@ -28,26 +27,6 @@ class ModelDocument:
     language: str
     document: bytes
     """As its author wrote it; DTDL: JSON."""
-
-
-class TwinModel(Protocol):
-    """One Interface, compiled. Every check raises `Malformed` naming what does not fit, or returns nothing."""
-
-    @property
-    def id(self) -> str:
-        """The model's identifier."""
-
-    def check_property(self, name: str, value: Any) -> None:
-        """`value` fits the property `name`."""
-
-    def check_telemetry(self, name: str, value: Any) -> None:
-        """`value` fits the telemetry `name`; a component's is `component.name`."""
-
-    def check_command_request(self, name: str, value: Any) -> None:
-        """`value` fits the request of the command `name`; None: it has none."""
-
-    def check_command_response(self, name: str, value: Any) -> None:
-        """`value` fits the response of the command `name`."""
 
 
 def format_model(model: ModelDocument) -> bytes:
