@@ -9,6 +9,7 @@ Views lie in FOLDER/views and may be deleted at any time.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -112,9 +113,8 @@ def rebuild_views(folder: Path, progress: Callable[[str, int, int], None]) -> di
     next. Raises `Conflict` while the node is being served, and as `open_node` does.
     """
     with open_log(folder) as node:
+        shutil.rmtree(node.folder / VIEWS, ignore_errors=True)
         views = _views_folder(node)
-        for path in views.iterdir():
-            path.unlink()
         feed = Feed(node.reader)
         reached: dict[str, int] = {}
         for name, kind, file in (("states", StateView, STATES), ("telemetry", TelemetryView, TELEMETRY)):

@@ -158,7 +158,23 @@ class Gate:
                 return
             principal = found
         scope[PRINCIPAL] = principal
-        await self.app(scope, receive, send if principal is ANYBODY else _private(send))
+        await self.app(scope, receive, send if principal is ANYBODY else self._watched(connection, principal, send))
+
+    def _watched(self, connection: HTTPConnection, principal: Principal, send: Send) -> Send:
+        """Keep what a token opened from shared caches (RFC 9111 §3.5); put on record what a handler denies."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, value.replace(b"public", b"private") if name.lower() == b"cache-control" else value)
+                    for name, value in message["headers"]
+                ]
+                if message["status"] in (401, 403):
+                    denied = AccessDenied("the request asks for more than the token covers")
+                    await self._put_on_record(connection, principal, denied, message["status"])
+            await send(message)
+
+        return sending
 
     async def _check(self, connection: HTTPConnection, principal: Principal) -> None:
         if principal.reads_all or self.rule is Rule.HOLDER:
@@ -179,15 +195,9 @@ class Gate:
         else:
             raise AccessDenied("this takes a token of the scope all")
 
-    async def _refuse(
-        self,
-        connection: HTTPConnection,
-        principal: Principal | None,
-        problem: Unauthenticated | AccessDenied,
-        receive: Receive,
-        send: Send,
+    async def _put_on_record(
+        self, connection: HTTPConnection, principal: Principal | None, problem: TwinproofError, status: int
     ) -> None:
-        status = 401 if isinstance(problem, Unauthenticated) else 403
         await run_in_threadpool(
             self.access.denials.write,
             self.access.clock(),
@@ -201,6 +211,17 @@ class Gate:
             reason=str(problem),
             token=principal.id if principal else None,
         )
+
+    async def _refuse(
+        self,
+        connection: HTTPConnection,
+        principal: Principal | None,
+        problem: Unauthenticated | AccessDenied,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        status = 401 if isinstance(problem, Unauthenticated) else 403
+        await self._put_on_record(connection, principal, problem, status)
         if connection.scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
             return
@@ -208,20 +229,6 @@ class Gate:
         challenge = 'Bearer realm="twinproof"' + (', error="insufficient_scope"' if status == 403 else error)
         headers = {"www-authenticate": challenge}
         await refusal(problem, concise=self.concise, headers=headers)(connection.scope, receive, send)
-
-
-def _private(send: Send) -> Send:
-    """What a token opened is not for caches that others share (RFC 9111 §3.5)."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [
-                (name, value.replace(b"public", b"private") if name.lower() == b"cache-control" else value)
-                for name, value in message["headers"]
-            ]
-        await send(message)
-
-    return sending
 
 
 KERNEL_RULES: Final[Mapping[str, Rule]] = {

@@ -72,9 +72,9 @@ PATHS: Final[dict[str, Any]] = {
     "/entries/{index}/transparent": _get("SCITT transparent statement", COSE, *_READ, parameters=(_INDEX,)),
     "/entries/{index}/tlog-proof": _get("C2SP tlog-proof", _TEXT, *_READ, parameters=(_INDEX,)),
     "/streams": _get(
-        "Head of a stream: seq and digest", CBOR, 400, 404, parameters=(_parameter("iss", "query", _IRI), _SUB)
+        "Head of a stream: seq and digest", CBOR, 400, 404, 413, parameters=(_parameter("iss", "query", _IRI), _SUB)
     ),
-    "/bundle": _get("History bundle of a twin", BUNDLE, *_READ, parameters=(_SUB,)),
+    "/bundle": _get("History bundle of a twin", BUNDLE, *_READ, 413, parameters=(_SUB,)),
     "/checkpoint": _get("The newest signed checkpoint", _TEXT, 401),
     "/tile/{path}": _get(
         "C2SP tlog-tiles",

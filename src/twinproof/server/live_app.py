@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from twinproof import __version__
-from twinproof.errors import InternalError, Malformed, NotFound, TwinproofError
+from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
 from twinproof.server.api import log, models, service, telemetry, twins
@@ -137,7 +137,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else HTTPStatus(status).phrase
-    return refusal(Malformed("request", str(detail)), concise=_concise(request), status=status)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    kind = TooLarge if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else Malformed
+    return refusal(kind("request", str(detail)), concise=_concise(request), status=status, headers=headers)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
+import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from twinproof.errors import Malformed, Overloaded
 from twinproof.server.forms import REACHED
@@ -23,11 +24,15 @@ from twinproof.twin.statement import shown
 
 T = TypeVar("T")
 PREFIX: Final = "/api/v1"
+MAX_BODY: Final = 128 * 1024
+"""Bytes of a request's body."""
+BODY_SECONDS: Final = 30
 REFUSALS: Final = {
     400: "Malformed: a parameter, or the body",
     401: "A token is missing or does not hold",
     403: "The token does not reach this far",
     404: "The log does not say",
+    408: "The body did not arrive in time",
     413: "The answer, or the question, is too large",
     503: "Busy, or a view is behind; come back after Retry-After",
 }
@@ -50,7 +55,31 @@ class ApiRoute(APIRoute):
         if scope["method"] == "HEAD" and "GET" in (self.methods or ()):
             await self.app(scope, receive, send)
         else:
-            await super().handle(scope, receive, send)
+            await super().handle(scope, _bounded(receive), send)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body's bytes and time are limited; of FastAPI's own errors alone it makes no 400."""
+    size = 0
+    ended = False
+    deadline = anyio.current_time() + BODY_SECONDS
+
+    async def receiving() -> Message:
+        nonlocal size, ended
+        if ended:
+            return await receive()
+        try:
+            with anyio.fail_after(deadline - anyio.current_time()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"did not arrive within {BODY_SECONDS} s", {"connection": "close"}) from None
+        size += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if size > MAX_BODY:
+            raise HTTPException(413, f"over {MAX_BODY} bytes", {"connection": "close"})
+        return message
+
+    return receiving
 
 
 def _fields(dependant: Dependant) -> Iterator[Any]:

@@ -33,7 +33,6 @@ MAX_ROWS: Final = 100_000
 """Rows of one JSON answer; exports have no such limit."""
 PIECE: Final = 256 * 1024
 """Bytes of a file that are sent at once."""
-MAX_SQL_BODY: Final = 128 * 1024
 
 Start = Annotated[Seconds | None, Query(description="POSIX seconds, included.")]
 End = Annotated[Seconds | None, Query(description="POSIX seconds, excluded.")]
@@ -111,9 +110,7 @@ def router(live: Live, heavy: Heavy) -> APIRouter:
         selection = Selection(sub, signal, start, end, as_of)
         return await ask(at_least, lambda: _export(live, selection, format))
 
-    @made.post(
-        "/sql", responses=derived(shapes.SqlAnswer), summary="One SELECT over `readings`", max_body_size=MAX_SQL_BODY
-    )
+    @made.post("/sql", responses=derived(shapes.SqlAnswer), summary="One SELECT over `readings`")
     async def sql(question: shapes.SqlQuestion, at_least: AtLeast = None) -> Response:
         """Read-only, bounded in time, rows and memory."""
         return await ask(
