@@ -29,6 +29,7 @@ from twinproof.twin.grants import (
     log_subject,
     parse_grant,
 )
+from twinproof.twin.statement import check_iri
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -130,6 +131,8 @@ def grant(
     given = [Scope(kind, value) for kind, value in scopes if value is not None]
     if len(given) != 1:
         raise click.UsageError("Say about which twins: one of --twin, --prefix and --model.")
+    if prefix:
+        check_iri(f"{prefix}x", "--prefix")
     signer = read_card(card)
     key = granter_key(key_file, folder)
     with open_log(folder, url) as log:

@@ -22,8 +22,13 @@ _SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 def check_address(url: str) -> str:
     """A node's base address without a slash at its end; raises `ConfigError`."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and not parts.query and not parts.fragment
+    except ValueError:  # an IPv6 address without its end, a port that is none
+        good = False
+    if not good:
         raise ConfigError(
             f"{url!r} is not the address of a node, such as https://twin.example or http://127.0.0.1:8600"
         )
