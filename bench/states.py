@@ -97,8 +97,33 @@ def over_http(address: tuple[str, int], twins: int, reads: int) -> list[float]:
     return took
 
 
+def bare(address: tuple[str, int], reads: int) -> list[float]:
+    """The same client asking for the tree head's size: what this machine takes for any answer."""
+    connection = HTTPConnection(*address, timeout=60)
+    took = []
+    for _ in range(reads):
+        start = time.perf_counter()
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        answer.read()
+        took.append(time.perf_counter() - start)
+        assert answer.status == 200
+    connection.close()
+    return took
+
+
+def cpu_seconds(address: tuple[str, int]) -> float:
+    """CPU time that the node has used."""
+    connection = HTTPConnection(*address, timeout=60)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    (value,) = [line.split()[1] for line in lines if line.startswith("process_cpu_seconds_total ")]
+    return float(value)
+
+
 def run(quick: bool) -> dict[str, Any]:
-    """Milliseconds of a state read, median, p99 and p99.9."""
+    """Milliseconds of a state read, median, p99 and p99.9; CPU time of the node for one."""
     twins, reads = (5_000, 2_000) if quick else (100_000, 20_000)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "node"
@@ -118,14 +143,19 @@ def run(quick: bool) -> dict[str, Any]:
                 start = time.perf_counter()
                 live.states.state(subject)
                 direct.append(time.perf_counter() - start)
-        with serving(folder) as address:
+        with serving(folder) as (address, _):
+            before = cpu_seconds(address)
             http = over_http(address, twins, reads)
+            used = cpu_seconds(address) - before
+            health = bare(address, reads // 4)
     return {
         "twins": twins,
         "reads": reads,
         "entries": size,
         "filling_seconds": round(filled, 1),
         "http": percentiles(http),
+        "node_cpu_ms_per_read": round(used / (reads + 200) * 1000, 3),
+        "any_answer": percentiles(health),
         "view_alone": percentiles(direct),
     }
 

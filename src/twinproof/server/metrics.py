@@ -7,7 +7,7 @@ from collections import Counter as Count
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
@@ -49,6 +49,7 @@ class Metrics:
             "twinproof_http_seconds", "Time to the first byte of the answer", ["route"], buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
+        ProcessCollector(registry=registry)
         registry.register(self)
 
     def render(self) -> bytes:
