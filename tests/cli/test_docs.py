@@ -56,7 +56,7 @@ def check(line: str) -> None:
         value = values.get(parameter.name or "")
         if isinstance(value, str) and not isinstance(parameter.type, click.Path):
             parameter.type.convert(value, parameter, context)
-        assert isinstance(value, str | tuple | bool) or not parameter.required, f"{parameter.name} is missing"
+        assert isinstance(value, str | tuple | list | bool) or not parameter.required, f"{parameter.name} is missing"
 
 
 @pytest.mark.parametrize(("page", "line"), DOCUMENTED, ids=[f"{page}: {line}"[:70] for page, line in DOCUMENTED])
