@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from twinproof.cli.options import FILE, FOLDER, NEW_FILE, TIME, json_option
-from twinproof.cli.output import count, print_json
+from twinproof.cli.output import count, print_json, print_json_line
 from twinproof.edge.bridge import Bridge, Tally
 from twinproof.edge.gateway import run_gateway
 from twinproof.edge.mapping import Mapping, check_mapping
@@ -160,6 +160,36 @@ def cmapss(
         print_json({"dataset": dataset, "engines": len(engines), "published": published})
     else:
         click.echo(f"{dataset}: {count(published, 'flight')} of {count(len(engines), 'engine')} published")
+
+
+@bridge.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=1883, show_default=True, help="0: any free one.")
+@json_option
+def broker(port: int, as_json: bool) -> None:
+    """Run a small MQTT broker on 127.0.0.1 until SIGTERM or SIGINT, where no other is installed.
+
+    \b
+    Example:
+      twinproof bridge broker --port 1883
+
+    For laptops and demonstrations: without passwords and TLS, and all in memory (docs/connectors.md).
+    """
+    from twinproof.edge.broker import LOCALHOST, Broker
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+
+    def tell(problem: TwinproofError) -> None:
+        click.echo(f"{problem.code}: {problem}", err=True)
+
+    with Broker(on_problem=tell) as made:
+        where = f"{LOCALHOST}:{made.start(port=port)}"
+        if as_json:
+            print_json_line({"listening": where})
+        else:
+            click.echo(f"An MQTT broker listens on {where}, and keeps everything in memory  (Ctrl-C stops it)")
+        stopping.wait()
 
 
 def _address(broker: str) -> tuple[str, int]:
