@@ -159,7 +159,14 @@ def test_a_reader_that_goes_away_gets_no_complaint(node: Path, words: tuple[str,
     command = [sys.executable, "-m", "twinproof", *words, *options]
     done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
     os.close(gone)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", [(), ("twin",), ("log",)])
+def test_a_group_without_a_command_shows_its_help_and_no_error(cli: Cli, words: tuple[str, ...]) -> None:
+    result = cli(*words, code=2)
+    assert result.stderr.startswith("Usage: twinproof")
+    assert "Try '" not in result.stderr
 
 
 def test_json_can_say_what_cbor_can() -> None:

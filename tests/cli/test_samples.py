@@ -11,12 +11,14 @@ from twinproof.errors import Malformed
 
 
 def test_arguments() -> None:
-    assert parse_arguments(["T24=641.82[[degR]]", "Nf=2388[1/min]", "on=true", "mode=climb", "x="]) == Samples(
-        {"T24": 641.82, "Nf": 2388, "on": True, "mode": "climb", "x": ""}, {"T24": "[degR]", "Nf": "1/min"}, None
+    assert parse_arguments(["T24=641.82[[degR]]", "Nf=2388[1/min]", "on=true", "mode=climb"]) == Samples(
+        {"T24": 641.82, "Nf": 2388, "on": True, "mode": "climb"}, {"T24": "[degR]", "Nf": "1/min"}, None
     )
 
 
-@pytest.mark.parametrize("words", [["T24"], ["=1"], ["a=1", "a=2"], ["a=1[K"], ["a=1]K["], ["a=1[]"]])
+@pytest.mark.parametrize(
+    "words", [["T24"], ["=1"], ["a=1", "a=2"], ["a=1[K"], ["a=1]K["], ["a=1[]"], ["a="], ["a=[K]"]]
+)
 def test_arguments_that_are_none(words: list[str]) -> None:
     with pytest.raises(Malformed):
         parse_arguments(words)
@@ -93,3 +95,18 @@ def test_numbers_keep_their_value(number: float | int) -> None:
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(Malformed):
         parse_time(text, "line 1")
+
+
+@pytest.mark.parametrize("value", ["14,80", "x", "NaN", "true", "1.", "+1"])
+def test_what_has_a_unit_must_be_a_number(value: str) -> None:
+    with pytest.raises(Malformed, match=r"speed.*no number"):
+        parse_arguments([f"speed={value}[1/min]"])
+    with pytest.raises(Malformed, match=r"line 3, speed.*no number"):
+        list(parse_lines(["time,speed[1/min]\n", "0,1480\n", f'1,"{value}"\n']))
+    with pytest.raises(Malformed, match=r"line 1, speed.*no number"):
+        list(parse_lines([f'{{"speed[1/min]": "{value}"}}']))
+
+
+def test_a_row_without_values_is_no_sample() -> None:
+    assert list(parse_lines(["time,a\n", "1,\n", "2,3\n"])) == [Samples({"a": 3}, {}, 2.0)]
+    assert list(parse_lines(['{"time": 1, "a": null}\n', '{"a": 3}'])) == [Samples({"a": 3}, {}, None)]

@@ -65,6 +65,50 @@ def test_out_of_scope_is_refused_with_advice(cli: Cli, node: Path) -> None:
     assert "operator grant" in result.stderr
 
 
+def test_a_refused_stream_goes_on_after_the_grant_or_when_it_is_given_up(cli: Cli, node: Path) -> None:
+    other = "https://twin.example/pump/8"
+    words = ("record", "--key", node / "pump7.pem", "--twin", other, "--folder", node)
+    assert "--retry" in cli(*words, "speed=1", code=1).stderr
+    result = cli(*recording(node, "speed=1500"))
+    assert "entry 5" in result.stdout
+    assert "out-of-scope" in result.stderr
+    assert "--retry" in cli(*words, "--retry", code=1, given="").stderr
+    cli("grant", node / "pump7.json", "--can", "record", "--twin", other, "--folder", node)
+    made = cli.json(*words, "--retry", given="")
+    assert made == {"delivered": 1, "entries": [7], "waiting_bytes": 0, "problems": []}
+    assert "refused nothing" in cli.error(*words, "--retry", code=2, given="")["message"]
+    assert "not both" in cli.error(*words, "--retry", "--give-up", "x", code=2, given="")["message"]
+
+    cli("model", "publish", model_file(node), "--folder", node)
+    cli("tell", "describe", other, "--model", "dtmi:example:pump;1", "--folder", node)
+    assert "invalid-value" in cli(*words, "speed=fast", code=1).stderr
+    made = cli.json(*words, "speed=2", "--give-up", "a typing error")
+    assert (made["delivered"], made["problems"]) == (2, [])
+    state = cli.json("twin", "show", other, "--folder", node)
+    assert [loss["value"] for loss in state["losses"]] == ["a typing error"]
+    assert state["readings"]["speed"]["value"] == 2
+
+
+def model_file(folder: Path) -> Path:
+    model = {
+        "@context": "dtmi:dtdl:context;3",
+        "@id": "dtmi:example:pump;1",
+        "@type": "Interface",
+        "contents": [{"@type": "Telemetry", "name": "speed", "schema": "double"}],
+    }
+    path = folder / "pump.json"
+    path.write_text(json.dumps(model))
+    return path
+
+
+def test_what_waits_about_another_twin_is_delivered_too(cli: Cli, node: Path, serve: Serve) -> None:
+    other = "https://twin.example/pump/8"
+    cli("grant", node / "pump7.json", "--can", "record", "--twin", other, "--folder", node)
+    cli(*recording(node, "speed=1", where=("--url", "http://127.0.0.1:1", "--wait", 0)), code=3)
+    words = ("record", "--key", node / "pump7.pem", "--twin", other, "--url", serve(node).url)
+    assert "1 statement about other twins delivered" in cli(*words, given="").stdout
+
+
 def test_what_an_unreachable_log_did_not_take_is_delivered_later(cli: Cli, node: Path, serve: Serve) -> None:
     away = ("--url", "http://127.0.0.1:1", "--wait", 0)
     result = cli(*recording(node, "speed=1[1/min]", where=away), code=3)

@@ -126,9 +126,9 @@ def set_rule(
 
     \b
     Examples:
-      twinproof alarm rule set https://twin.example/pump/7 hot --signal inlet.T --test above --limit 80
+      twinproof alarm rule set https://twin.example/pump/7 hot --signal inlet.T --test above --limit 80 \\
         --severity high --deadband 2 --delay-on 30 --folder ./node
-      twinproof alarm rule set "dtmi:example:pump;1" silent --signal speed --test missing --limit 600
+      twinproof alarm rule set "dtmi:example:pump;1" silent --signal speed --test missing --limit 600 \\
         --severity low --url http://127.0.0.1:8600 --key operator.pem
     """
     wanted = Rule(rule_id, signal, Test(test), limit, Severity(severity), deadband, delay_on, delay_off, text)

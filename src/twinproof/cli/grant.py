@@ -121,7 +121,7 @@ def grant(
     \b
     Examples:
       twinproof grant pump7.json --can record,describe --twin https://twin.example/pump/7 --folder ./node
-      twinproof grant mro.json --can maintain,attest --prefix https://twin.example/engine/ --until 2027-01-01
+      twinproof grant mro.json --can maintain,attest --prefix https://twin.example/engine/ --until 2027-01-01 \\
         --url http://127.0.0.1:8600 --key operator.pem
 
     A grant never gives more than the granter holds. Its digest, which is printed, is what `revoke` takes.

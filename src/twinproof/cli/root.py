@@ -6,12 +6,16 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from twinproof.cli.output import ExitCode, exit_code, report_error
 from twinproof.errors import TwinproofError
+
+PIPE_CLOSED: Final = 141
+"""What a shell says of a program that ended by SIGPIPE."""
 
 
 class Root(click.Group):
@@ -71,6 +75,9 @@ class Root(click.Group):
         except TwinproofError as error:
             report_error(error.code, str(error), as_json=as_json)
             return exit_code(error)
+        except NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return ExitCode.USAGE
         except click.UsageError as error:
             hint = f"\nTry '{error.ctx.command_path} --help'." if error.ctx and not as_json else ""
             report_error("usage", error.format_message() + hint, as_json=as_json)
@@ -81,10 +88,13 @@ class Root(click.Group):
         except (click.Abort, KeyboardInterrupt):
             report_error("interrupted", "interrupted", as_json=as_json)
             return 130
+        except SystemExit:
+            # How click ends a command whose reader went away (`| head`): nothing is wrong, and 1 would mean "refused".
+            return PIPE_CLOSED
         except BrokenPipeError:
-            # The reader went away (`| head`): nothing is wrong, but Python must not flush into the pipe again.
+            # The same, noticed by the last flush; Python must not flush into the pipe again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return ExitCode.REFUSED
+            return PIPE_CLOSED
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             report_error("storage-failed", f"{place}{error.strerror or error}", as_json=as_json)

@@ -45,7 +45,9 @@ def parse_arguments(words: Iterable[str]) -> Samples:
             raise Malformed(word, "not of the form name=value or name=value[unit]")
         if name in values:
             raise Malformed(name, "is given twice")
-        values[name] = parse_value(found[1])
+        if not found[1]:
+            raise Malformed(name, "has no value; leave it out")
+        values[name] = _measured(name, parse_value(found[1]), found[2])
         if found[2] is not None:
             units[name] = found[2]
     return Samples(values, units, None)
@@ -57,6 +59,13 @@ def parse_value(text: str) -> Value:
     if number:
         return float(text) if number[1] or number[2] else int(text)
     return {"true": True, "false": False}.get(text, text)
+
+
+def _measured(where: str, value: Value, unit: str | None) -> Value:
+    """The value; with a unit it must be a number, so that no typing error turns a measurement into text."""
+    if unit is not None and type(value) not in (int, float):
+        raise Malformed(where, f"{value!r} has the unit {unit} and is no number such as 1480, -2.5 or 1e-3")
+    return value
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[Samples]:
@@ -86,7 +95,13 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[Samples]:
             cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
             time = parse_time(cells.pop(TIME), where) if TIME in cells else None
             # An empty cell is a missing sample.
-            yield Samples({name: parse_value(cell) for name, cell in cells.items() if cell}, units, time)
+            values = {
+                name: _measured(f"{where}, {name}", parse_value(cell), units.get(name))
+                for name, cell in cells.items()
+                if cell
+            }
+            if values:
+                yield Samples(values, units, time)
     except csv.Error as problem:
         raise Malformed(f"line {rows.line_num}", f"not CSV: {problem}") from None
 
@@ -111,10 +126,11 @@ def _json_lines(lines: Iterable[str]) -> Iterator[Samples]:
                 continue
             if not isinstance(value, float | int | bool | str):
                 raise Malformed(f"{where}, {name}", "neither a number, a boolean nor text")
-            values[name] = value
+            values[name] = _measured(f"{where}, {name}", value, unit)
             if unit is not None:
                 units[name] = unit
-        yield Samples(values, units, time)
+        if values:
+            yield Samples(values, units, time)
 
 
 def _no_constant(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from twinproof.cli.output import heading, plain, utc
+from twinproof.cli.output import count, heading, plain, utc
 from twinproof.twin.attestation import Attestation, Resume
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description
@@ -63,7 +63,7 @@ def show_state(state: TwinState) -> None:
         widest = max(map(len, shown.values()))
         for name, latest in sorted(state.readings.items()):
             click.echo(f"  {name:<{width}}  {shown[name]:<{widest}}  {_source(latest.entry, latest.time)}")
-    click.echo(f"\n{state.statements} statements, the last one is entry {state.last_index}")
+    click.echo(f"\n{count(state.statements, 'statement')}, the last one is entry {state.last_index}")
 
 
 def _source(entry: int, time: float) -> str:
@@ -72,7 +72,7 @@ def _source(entry: int, time: float) -> str:
 
 def measured(reading: Reading | Latest) -> str:
     """A value with its unit."""
-    value = reading.value
+    value = str(reading.value).lower() if type(reading.value) is bool else reading.value
     shown = f"{value + 0.0:g}" if type(value) is float and abs(value) < 1e15 else str(plain(value))
     return shown if reading.unit in (None, "1") else f"{shown} {reading.unit}"
 

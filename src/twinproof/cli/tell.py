@@ -122,8 +122,8 @@ def describe(
 
     \b
     Example:
-      twinproof tell describe https://twin.example/pump/7 --set maxSpeed=1480 --relate partOf=https://twin.example/line/1
-        --folder ./node
+      twinproof tell describe https://twin.example/pump/7 --set maxSpeed=1480 \\
+        --relate partOf=https://twin.example/line/1 --folder ./node
     """
     change = Description(
         model=model,
@@ -164,7 +164,7 @@ def attest(
 
     \b
     Example:
-      twinproof tell attest https://twin.example/pump/7 --type https://twin.example/inspection --document report.pdf
+      twinproof tell attest https://twin.example/pump/7 --type https://twin.example/inspection --document report.pdf \\
         --url http://127.0.0.1:8600 --key inspector.pem
     """
     held = None
@@ -231,7 +231,7 @@ def acknowledge(
 
     \b
     Example:
-      twinproof tell acknowledge https://twin.example/pump/7 4f1c…(64 digits) done --url http://127.0.0.1:8600
+      twinproof tell acknowledge https://twin.example/pump/7 4f1c…(64 digits) done --url http://127.0.0.1:8600 \\
         --key pump7.pem
     """
     answer = Acknowledgement(request, Status(status), text, None if output is None else json_value(output))

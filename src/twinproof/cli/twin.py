@@ -11,6 +11,8 @@ from twinproof.cli.output import count, print_json, print_json_line, progress, u
 from twinproof.cli.state import show_state, state_json, summary
 from twinproof.cli.target import open_log
 from twinproof.errors import NotFound
+from twinproof.proof.checkpoint import parse_checkpoint
+from twinproof.proof.note import parse_note
 from twinproof.twin.kinds import kind_of, parse_payload
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import parse_statement
@@ -73,6 +75,9 @@ def show(iri: str, at: int | None, folder: Path | None, url: str | None, as_json
     """
     state = TwinState(iri)
     with open_log(folder, url) as log:
+        size = parse_checkpoint(parse_note(log.checkpoint()).text).size
+        if at is not None and at >= size:
+            raise NotFound(f"entry {at} is not there yet: the log has {count(size, 'entry')}")
         for index, raw in log.about(iri):
             if at is None or index <= at:
                 state.apply(index, parse_statement(raw))

@@ -269,15 +269,17 @@ _ADVICE: Final = {
     "equivocation": (
         "The log holds another statement at this place of the stream: this outbox was restored from an old copy, or"
         " the key is in use elsewhere. Find out which before going on; if the key may be in other hands, have its"
-        " grant revoked. Everything is kept here. To go on behind the log's last statement: resume(reason)"
+        " grant revoked. Everything is kept here. To go on behind the log's last statement: resume(reason), or"
+        " `twinproof record --give-up REASON`"
     ),
     "log-behind": (
         "The log lacks statements that it acknowledged, and they are no longer kept here whole. Is this the right"
-        " log? If it is, it lost entries: keep the outbox, its receipts prove it. To go on: resume(reason)"
+        " log? If it is, it lost entries: keep the outbox, its receipts prove it. To go on: resume(reason), or"
+        " `twinproof record --give-up REASON`"
     ),
     "not-authorised": (
-        "Have the log's operator grant this key what it says, then: retry(). To give the refused statements up:"
-        " resume(reason)"
+        "Have the log's operator grant this key what it says, then: retry(), or `twinproof record --retry`. To give"
+        " the refused statements up: resume(reason), or `--give-up REASON`"
     ),
 }
 _AUTHORITY: Final = frozenset({"unknown-signer", "revoked", "out-of-scope", "outside-validity", "amplified"})
@@ -286,6 +288,7 @@ _AUTHORITY: Final = frozenset({"unknown-signer", "revoked", "out-of-scope", "out
 def stopped_error(issuer: str, subject: str, code: str, detail: str) -> StreamStopped:
     """The error that tells somebody why a stream stands still and what to do."""
     advice = _ADVICE.get("not-authorised" if code in _AUTHORITY else code) or (
-        "Its successors are chained to it and wait. If the log was at fault: retry(). To give them up: resume(reason)"
+        "Its successors are chained to it and wait. If the log was at fault: retry(), or `twinproof record --retry`."
+        " To give them up: resume(reason), or `--give-up REASON`"
     )
     return StreamStopped(f"{issuer}'s stream about {subject} is stopped ({code}: {detail}). {advice}", code)
