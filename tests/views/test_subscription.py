@@ -157,13 +157,14 @@ def test_readings_of_all_types_are_series_by_name_and_unit() -> None:
     }
 
 
-def test_missing_samples_of_columns_are_left_out() -> None:
+def test_columns_share_their_times_and_a_missing_sample_is_null() -> None:
     data = columns.format_columns(START, [("x", None, [1.0, float("nan"), 3.0]), ("n", "1", [1, 2, 3])], step=2)
     assert shown(entry(columns.COLUMNS, data))["payload"] == {
+        "times": [START, START + 2, START + 4],
         "series": [
-            {"name": "x", "unit": None, "times": [START, START + 4], "values": [1.0, 3.0]},
-            {"name": "n", "unit": "1", "times": [START, START + 2, START + 4], "values": [1, 2, 3]},
-        ]
+            {"name": "x", "unit": None, "values": [1.0, None, 3.0]},
+            {"name": "n", "unit": "1", "values": [1, 2, 3]},
+        ],
     }
 
 

@@ -104,8 +104,9 @@ def _told(payload: Any) -> str:
 def _newest(series: Any) -> str:
     """The last value of a series: `T24=641.5 K (of 100)`."""
     values, unit = series["values"], series["unit"]
-    if not values:
+    there = [value for value in values if value is not None]
+    if not there:
         return f"{series['name']}: none"
-    value = values[-1] if not isinstance(values[-1], dict) else "bytes"
+    value = "bytes" if isinstance(there[-1], dict) else there[-1]
     text = f"{series['name']}={value}" + (f" {unit}" if unit else "")
     return text if len(values) == 1 else f"{text} (of {len(values)})"

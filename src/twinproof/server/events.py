@@ -58,9 +58,9 @@ class EventLimits:
     stall_seconds: float = 30
     """How long a subscriber may take nothing of what was written; then it is cut off."""
     heartbeat_seconds: float = 15
-    write_events: int = 64
+    write_events: int = 256
     """Events in one write."""
-    write_bytes: int = 64 * 1024
+    write_bytes: int = 256 * 1024
     """Bytes in one write, unless a single event has more."""
     tail_entries: int = 4096
     """Newest entries kept for those who are a little behind; who is further behind is told."""

@@ -5,9 +5,12 @@ An event is one JSON object:
     {"type": "entry", "index": 42, "twin": IRI, "kind": "readings", "issuer": IRI, "iat": s, "seq": n, "digest": hex,
      "payload": {"series": [{"name": "T24", "unit": "K", "times": [1700000000.0], "values": [641.5]}]}}
 
-Readings of both formats come as series: names in full, UCUM units, POSIX times, missing samples left out
-(`sums` only where there are any). Every other payload is the statement's own map; byte strings are
-{"base64": text}.
+Readings of both formats come as series: names in full, UCUM units, POSIX times (`sums` only where there are
+any). Columns share their times, and a missing sample is null:
+
+    {"times": [1700000000.0, 1700000001.0], "series": [{"name": "T24", "unit": "K", "values": [641.5, null]}]}
+
+Every other payload is the statement's own map; byte strings are {"base64": text}.
 """
 
 from __future__ import annotations
@@ -139,7 +142,7 @@ def payload_json(item: Item) -> Any:
     """A payload as JSON has it."""
     match item.payload:
         case Columns():
-            return {"series": _column_series(item.payload)}
+            return _columns(item.payload)
         case list():
             return {"series": _series(item.payload)}
         case _:
@@ -160,18 +163,11 @@ def _series(readings: Iterable[Reading]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _column_series(columns: Columns) -> list[dict[str, Any]]:
-    times = columns.times()
-    found = []
-    for name, unit, values in columns.columns:
-        samples = values.tolist()
-        there = times
-        total = sum(samples)
-        if total != total:  # a missing sample is NaN, and so is a sum with one
-            there = [time for time, value in zip(times, samples, strict=True) if value == value]
-            samples = [value for value in samples if value == value]
-        found.append({"name": name, "unit": unit, "times": there, "values": samples})
-    return found
+def _columns(columns: Columns) -> dict[str, Any]:
+    return {
+        "times": columns.times(),
+        "series": [{"name": name, "unit": unit, "values": values.tolist()} for name, unit, values in columns.columns],
+    }
 
 
 def encode_event(item: Item, extra: Mapping[str, Any] | None = None) -> bytes:
@@ -182,4 +178,4 @@ def encode_event(item: Item, extra: Mapping[str, Any] | None = None) -> bytes:
     event = event_of(item)
     if extra:
         event.update(extra)
-    return to_text(event)
+    return to_text(event, inf_nan_mode="null")
