@@ -140,15 +140,15 @@ def grant_all(folder: Path, keys: list[PrivateKey]) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
-    """A node of its own process on a free port."""
+def serving(folder: Path, *options: str) -> Iterator[tuple[tuple[str, int], int]]:
+    """A node of its own process on a free port: its address, its process id."""
     command = [sys.executable, "-m", "twinproof", "serve", str(folder), "--port", "0", "--json", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["listening"]
             host, port = url.removeprefix("http://").split(":")
-            yield host, int(port)
+            yield (host, int(port)), process.pid
         finally:
             process.terminate()
             process.wait(30)
@@ -203,7 +203,7 @@ def run(quick: bool) -> dict[str, Any]:
         limits = Limits(rate=0)
         (folder / FILE_NAME).write_text(format_config(replace(load_config(folder), limits=limits)))
         grant_all(folder, keys)
-        with serving(folder, "--no-views") as address:
+        with serving(folder, "--no-views") as (address, _):
             for shape, (readings, _) in SHAPES.items():
                 # Half of each chain without receipts in the answers, half with them.
                 chains = make_chains(keys, shape, 2 * total if readings == 1 else total)
