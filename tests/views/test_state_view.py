@@ -35,7 +35,9 @@ def statements(draw: st.DrawFn) -> Said:
             value, time = draw(st.floats(-1e3, 1e3)), draw(st.integers(0, 50))
             return senml(twin, Reading(draw(st.sampled_from(("T24", "Nf"))), value, None, 1_700_000_000.0 + time))
         case 1:
-            return Said(twin, DESIRED, format_desired(Desired({draw(st.sampled_from(NAMES)): draw(st.integers(-9, 9))})))
+            return Said(
+                twin, DESIRED, format_desired(Desired({draw(st.sampled_from(NAMES)): draw(st.integers(-9, 9))}))
+            )
         case 2:
             rule = Rule(draw(st.sampled_from(("hot", "cold"))), "T24", Test.ABOVE, 1.0, Severity.HIGH)
             return Said(twin, RULE, format_rule(rule))
