@@ -263,7 +263,7 @@ def test_unknown_lines_are_ignored() -> None:
     signed = checkpoint_note(STRANGER, LOG, WITNESS)
     verifiers = [verifier(LOG.verifier)]
     assert note.open_note(note.parse_note(signed), verifiers) == {LOG.verifier: None}
-    with pytest.raises(Untrusted, match=r"signed by stranger\.example/s, twin\.example/log0"):
+    with pytest.raises(Untrusted, match=r"signed by stranger\.example/s\+[0-9a-f]{8}, twin\.example/log0\+"):
         note.open_note(note.parse_note(signed), [verifier(PQ_WITNESS.verifier)])
     with pytest.raises(Untrusted, match="no signature of a known key"):
         note.open_note(note.parse_note(signed), [])

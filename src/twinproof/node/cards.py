@@ -37,7 +37,7 @@ def parse_card(text: str) -> SignerCard:
     try:
         card = json.loads(text)
     except (ValueError, RecursionError):
-        raise Malformed("signer card", "not JSON") from None
+        raise Malformed("signer card", "not JSON; the card is the public file NAME.json beside NAME.pem") from None
     if type(card) is not dict or card.keys() != {"iss", "kid", "cose_key"} or type(card["cose_key"]) is not str:
         raise Malformed("signer card", "must hold iss, kid and cose_key")
     raw = decode_base64(card["cose_key"], "signer card cose_key")

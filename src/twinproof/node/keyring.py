@@ -71,6 +71,8 @@ def read_secret(path: Path) -> bytes:
 
 def read_private_key(path: Path) -> PrivateKey:
     """Read a PKCS #8 file; raises `ConfigError` naming it."""
+    if path.suffix == ".json":
+        raise ConfigError(f"{path} is a signer card, which is public; the secret key is {path.with_suffix('.pem')}")
     try:
         return PrivateKey.from_pem(read_secret(path))
     except Malformed as problem:

@@ -274,7 +274,7 @@ def open_note(note: Note, verifiers: Iterable[Verifier]) -> dict[VerifierKey, in
         except BadSignature as problem:
             raise BadSignature(f"note signature of {signature.name}: {problem}") from None
     if not opened:
-        names = ", ".join(signature.name for signature in note.signatures[:5])
+        names = ", ".join(f"{signature.name}+{signature.key_id.hex()}" for signature in note.signatures[:5])
         raise Untrusted(f"no signature of a known key; the note is signed by {names}")
     return opened
 

@@ -204,7 +204,7 @@ def check_statement(statement: Statement, key: PublicKey) -> None:
     Raises `Malformed` if `kid` names another key or `alg` is not the key's.
     """
     if key.thumbprint != statement.kid:
-        raise Malformed("kid", "names another key")
+        raise Malformed("kid", f"names another key: {statement.kid.hex()}, not {key.thumbprint.hex()}")
     if key.algorithm != statement.algorithm:
         raise Malformed("alg", f"{statement.algorithm} is not the algorithm of the key that kid names")
     key.check(signing_input(statement), statement.signature)
