@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -361,16 +362,26 @@ def _publish_much(publisher: Raw) -> None:
         publisher.publish("a", bytes(16000), number)
 
 
-def test_a_subscriber_that_does_not_read_costs_a_queue(start: Start) -> None:
-    port = start(queue_messages=50)
-    with closing(Raw(port).connect("s")) as slow, closing(Peer(port)) as publisher:
-        slow.subscribe("a", options=0)
-        for number in range(400):
-            publisher.publish("a", bytes([number % 256]) * 10_000, qos=0)
-            publisher.publish("b", "", qos=1)
-        publisher.settle()
-        publisher.publish("a", b"", qos=1)
-        publisher.settle()
+def test_a_subscriber_that_does_not_read_costs_no_more_than_its_queue() -> None:
+    limits = Limits(queue_messages=50, queue_bytes=1_000_000)
+    with Broker(limits=limits) as broker:
+        port = broker.start()
+        with closing(Raw(port).connect("s").subscribe("a", options=0)), closing(Peer(port)) as publisher:
+            session = broker._hub._sessions["s"]
+            count = 0
+            # What the kernel holds comes first: some MB.
+            while not session.full:
+                count += 1
+                assert count < 1000
+                publisher.publish("a", bytes(100_000), qos=0)
+                publisher.publish("b", "")
+                publisher.settle()
+            for _ in range(20):
+                publisher.publish("a", bytes(100_000), qos=0)
+            publisher.publish("a", "")
+            publisher.settle()
+            assert len(session._queue) <= 50
+            assert session._bytes < 1_200_000
 
 
 def test_an_ended_session_gives_way(start: Start) -> None:
@@ -450,6 +461,18 @@ def test_it_runs_once_and_says_farewell() -> None:
         broker.stop()
         until(lambda: peer.reason is not None, "the end")
         assert str(peer.reason) == "Server shutting down"
+
+
+def test_what_the_page_says() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "connectors.md").read_text()
+    limits = Limits()
+    assert f"{limits.sessions} sessions; a session's queue holds {limits.queue_messages:_}".replace("_", " ") in page
+    assert f"{limits.retained_messages} retained messages, {limits.retained_bytes >> 20} MiB" in page
+    assert f" messages or {limits.queue_bytes >> 20} MiB." in page
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(example, found)  # noqa: S102
+    assert found["port"] > 0
 
 
 def test_the_command(tmp_path: Path) -> None:

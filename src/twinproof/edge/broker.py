@@ -22,7 +22,6 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from twinproof.edge.broker_connection import Connection
@@ -50,6 +49,7 @@ class Broker:
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._hub: Hub
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
 
@@ -102,8 +102,8 @@ class Broker:
     async def _run(self, listener: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        hub = Hub(self._limits, self._loop.time, self._loop.call_later, self._tell)
-        server = await asyncio.start_server(partial(self._serve, hub), sock=listener)
+        self._hub = Hub(self._limits, self._loop.time, self._loop.call_later, self._tell)
+        server = await asyncio.start_server(self._serve, sock=listener)
         self._ready.set()
         await self._stopping.wait()
         server.close()
@@ -111,12 +111,14 @@ class Broker:
             connection.kick(SHUTTING_DOWN)
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _serve(self, hub: Hub, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._connections) >= 2 * self._limits.sessions or self._stopping.is_set():
             writer.transport.abort()
             return
-        self._connections[task] = Connection(hub, reader, writer, task)
+        # asyncio forgets it for sockets of `create_server`, and small packets would wait 40 ms for one another.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[task] = Connection(self._hub, reader, writer, task)
         try:
             await self._connections[task].run()
         except asyncio.CancelledError:
