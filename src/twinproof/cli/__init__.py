@@ -18,6 +18,7 @@ SECTIONS = {
         "bridge": "twinproof.cli.bridge:bridge",
         "twin": "twinproof.cli.twin:twin",
         "graph": "twinproof.cli.graph:graph",
+        "watch": "twinproof.cli.watch:watch",
         "tell": "twinproof.cli.tell:tell",
         "model": "twinproof.cli.model:model",
         "alarm": "twinproof.cli.alarm:alarm",
