@@ -27,6 +27,8 @@ from twinproof.twin.grants import Capability, Scope
 from twinproof.twin.operation import Acknowledgement, Command, Desired, Status
 from twinproof.twin.reading import Reading
 
+POSTED = ("/api/v1/telemetry/sql", "/api/v1/graph")
+"""Questions of the API that are asked with POST."""
 MODEL_ID = "dtmi:com:example:engine;1"
 MODEL = {
     "@context": "dtmi:dtdl:context;3",

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from tests.builders import ORIGIN, OTHER_TWIN, TWIN
-from tests.server.live_rig import FLEET, LONER, MODEL_ID, REMOTE, TWINS, Rig, configure, live_rig
+from tests.server.live_rig import FLEET, LONER, MODEL_ID, POSTED, REMOTE, TWINS, Rig, configure, live_rig
 from tests.server.process import CBOR, PROBLEM, make_folder
 from twinproof.node.config import Access, Config, Listen
 from twinproof.node.live import open_live
@@ -98,11 +98,11 @@ def test_matrix(rig: Rig, clients: dict[str, TestClient], path: str) -> None:
     for who, client in clients.items():
         for twin in TWINS:
             where = address(rig, path, twin)
-            for method in ("HEAD",) if path.endswith("/sql") else ("GET", "HEAD"):
+            for method in ("HEAD",) if path in POSTED else ("GET", "HEAD"):
                 answer = client.request(method, where)
                 wanted = expected(path, who, twin)
                 got = answer.status_code if answer.status_code in (401, 403) else 200
-                if path.endswith("/sql"):
+                if path in POSTED:
                     assert answer.status_code == 405  # asked with POST below
                     continue
                 assert got == wanted, (who, method, where, answer.status_code)
@@ -119,9 +119,13 @@ def test_every_route_of_the_application_has_a_rule_and_is_in_the_matrix(rig: Rig
     assert {route.path for route in rig.app.router.routes} == set(RULES)  # type: ignore[attr-defined]
 
 
-def test_sql_takes_the_scope_all(clients: dict[str, TestClient]) -> None:
+QUESTIONS: Final = [{"sql": "SELECT 1 AS one"}, {"query": "MATCH (e) RETURN e.iri"}]
+
+
+@pytest.mark.parametrize(("path", "question"), list(zip(POSTED, QUESTIONS, strict=True)))
+def test_free_questions_take_the_scope_all(clients: dict[str, TestClient], path: str, question: dict[str, str]) -> None:
     for who, client in clients.items():
-        answer = client.post("/api/v1/telemetry/sql", json={"sql": "SELECT 1 AS one"})
+        answer = client.post(path, json=question)
         assert answer.status_code == {"all": 200, "none": 401, "bad": 401}.get(who, 403)
 
 

@@ -354,6 +354,27 @@ def test_sql(rig: Rig, client: TestClient) -> None:
     assert answer.status_code == 400
 
 
+def test_graph(client: TestClient) -> None:
+    def ask(**question: Any) -> Any:
+        return client.post(f"{API}/graph", json=question)
+
+    found = ask(query="MATCH (e {iri: $twin}) RETURN e.iri", parameters={"twin": TWIN})
+    shapes.GraphAnswer.model_validate(found.json())
+    assert found.json()["rows"] == [[TWIN]]
+    assert ask(query="MATCH (e) RETURN e.iri", at=0).status_code == 200
+    for bad, status in (
+        ({"query": "MATCH (e RETURN e"}, 400),
+        ({"query": "MATCH (e) RETURN e", "at": 10**9}, 404),
+        ({"query": "MATCH (e {iri: $twin}) RETURN e"}, 400),
+        ({"query": "MATCH (e) RETURN e", "parameters": {"x": {"a": 1}}}, 400),
+        ({"query": ""}, 400),
+        ({}, 400),
+    ):
+        answer = ask(**bad)
+        assert answer.status_code == status, (bad, answer.text)
+        shapes.Problem.model_validate_json(answer.content)
+
+
 def test_answers_that_would_be_too_large(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry, "MAX_ROWS", 3)
     for place in ("raw", "latest", "buckets"):

@@ -14,7 +14,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.transport.serialization import Binary
 
-from tests.server.live_rig import Rig, live_rig
+from tests.server.live_rig import POSTED, Rig, live_rig
 from tests.server.process import COSE, SEQUENCE
 from twinproof.server.kernel_openapi import PATHS
 from twinproof.server.live_app import PARTS
@@ -28,7 +28,7 @@ OPERATIONS = [
     (method.upper(), path)
     for path, operations in {
         **PATHS,
-        **{path: ["post" if path.endswith("/sql") else "get"] for part in PARTS for path in part.RULES},
+        **{path: ["post" if path in POSTED else "get"] for part in PARTS for path in part.RULES},
     }.items()
     for method in operations
     if path != "/openapi.json"

@@ -1,7 +1,7 @@
 """The whole application: the kernel's routes (`app`) and the JSON API on a node with its views.
 
-FastAPI (MIT), which is Starlette with OpenAPI. `PARTS` lists the subjects of the API: a further one,
-such as subscriptions or the graph, is a module with `RULES` and a router, and a line in `_routes`.
+FastAPI (MIT), which is Starlette with OpenAPI. `PARTS` lists the subjects of the API: a further one
+is a module with `RULES` and a router, and a line in `_routers`.
 Every route passes a `Gate`; one without a rule stops the node from starting.
 """
 
@@ -26,7 +26,7 @@ from twinproof import __version__
 from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
-from twinproof.server.api import log, models, service, telemetry, twins
+from twinproof.server.api import graph, log, models, service, telemetry, twins
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
 from twinproof.server.events import Hub
@@ -38,7 +38,7 @@ from twinproof.server.problems import refusal
 from twinproof.server.shapes import Problem
 from twinproof.twin.statement import shown
 
-PARTS: Final = (twins, models, telemetry, log, service)
+PARTS: Final = (twins, models, telemetry, graph, log, service)
 """Modules of the API; `RULES` of each are taken together."""
 _EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
 """Subscriptions ask for the token again while they last, and leave out what it does not cover."""
@@ -55,6 +55,7 @@ def _routers(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> Iter
     yield twins.router(live)
     yield models.router(live, heavy)
     yield telemetry.router(live, heavy)
+    yield graph.router(live, heavy)
     yield log.router(live)
     yield service.router(live, views, metrics)
 

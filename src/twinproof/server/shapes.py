@@ -282,6 +282,29 @@ class SqlAnswer(Derived):
     truncated: Annotated[bool, Field(description="There were more than max_rows rows.")]
 
 
+GraphValue = str | float | bool | None
+
+
+class GraphQuestion(Shape):
+    """A query over the twin graph (docs/graph.md)."""
+
+    query: Annotated[str, Field(min_length=1, max_length=65536, examples=["MATCH (e) RETURN e.iri LIMIT 10"])]
+    at: Annotated[int | None, Field(ge=0, lt=1 << 63, strict=True, description="As of the state after this entry.")] = (
+        None
+    )
+    parameters: Annotated[
+        dict[str, GraphValue | list[GraphValue]], Field(max_length=100, description="Values of the query's $names.")
+    ] = {}
+
+
+class GraphAnswer(Derived):
+    """Rows of a query."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    more: Annotated[bool, Field(description="There are rows beyond the limit.")]
+
+
 class LogHead(Shape):
     """The newest signed tree head."""
 
