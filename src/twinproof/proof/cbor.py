@@ -226,11 +226,18 @@ _SIMPLE_SIZES = {20: 1, 21: 1, 22: 1, 25: 3, 26: 5, 27: 9}
 """Bytes of false, true, null and the floats, by the low bits of their head."""
 
 
-def skip(data: bytes, at: int) -> int:
-    """Where the item at `at` ends, by its heads alone: the same end as `decode`'s where that accepts it."""
+def skip(data: bytes, at: int, *, most: int | None = None) -> int:
+    """Where the item at `at` ends, by its heads alone: the same end as `decode`'s where that accepts it.
+
+    With `most`, no further than so many items inside each other and beside each other.
+    """
     left = 1
+    seen = 0
     while left:
         left -= 1
+        seen += 1
+        if most is not None and seen > most:
+            raise _Refused(f"more than {most} items", at)
         first = data[at]
         major, low = first >> 5, first & 31
         if major == 7:
@@ -248,6 +255,21 @@ def skip(data: bytes, at: int) -> int:
         if at + left > len(data):
             raise IndexError
     return at
+
+
+def require_few(data: bytes, most: int, *, what: str) -> None:
+    """Refuse, before anything is made of it, an item that holds more than `most` items; raises `TooLarge`.
+
+    A byte can be an item, and an item in Python takes fifty times as much memory. Anything else that is
+    wrong with `data` is left for `decode` to say.
+    """
+    try:
+        skip(data, 0, most=most)
+    except _Refused as refusal:
+        if refusal.reason.startswith("more than"):
+            raise TooLarge(what, f"{refusal.reason} at byte {refusal.offset}") from None
+    except IndexError:
+        pass
 
 
 def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:

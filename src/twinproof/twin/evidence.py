@@ -29,6 +29,9 @@ FORMAT: Final = "twinproof-bundle/1"
 MEDIA_TYPE: Final = "application/vnd.twinproof.bundle+cbor"
 MAX_BUNDLE: Final = 1 << 30
 """Bytes."""
+BYTES_PER_ITEM: Final = 16
+"""A bundle holds fewer than one CBOR item in so many bytes; a denser file would cost a verifier its memory."""
+SPARE_ITEMS: Final = 256
 MAX_MARKS: Final = 4096
 
 
@@ -105,6 +108,7 @@ def parse_bundle(data: bytes) -> Bundle:
     if len(data) > MAX_BUNDLE:
         raise TooLarge("bundle", f"{len(data)} bytes, the limit is {MAX_BUNDLE}")
     keys = ("format", "subject", "head", "marks", "entries", "nodes", "manifest")
+    cbor.require_few(data, len(data) // BYTES_PER_ITEM + SPARE_ITEMS, what="bundle")
     value = cbor.decode(data, what="bundle")
     if type(value) is dict and value.get("format") != FORMAT:
         raise Malformed("bundle.format", f"{shown(value.get('format'))} is not {FORMAT}")
