@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -110,7 +111,9 @@ class Peer:
         """Break the connection under it."""
         found: Any = self.client.socket()
         if found is not None:
-            found.shutdown(socket.SHUT_RDWR)
+            # The other side may have been first.
+            with suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.client.disconnect()
