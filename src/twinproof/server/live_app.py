@@ -60,8 +60,17 @@ def _routers(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> Iter
     yield service.router(live, views, metrics)
 
 
-def make_live_app(live: Live, *, access: Access | None = None, clock: Callable[[], float] = monotonic) -> FastAPI:
+def make_live_app(
+    live: Live,
+    *,
+    access: Access | None = None,
+    clock: Callable[[], float] = monotonic,
+    tracer_provider: Any = None,
+) -> FastAPI:
     """The ASGI application on an open node; the caller closes the node. `clock`, in seconds, is for rates.
+
+    Requests are traced if there is an OpenTelemetry provider: the one given, the process's own, or the one that
+    OTEL_EXPORTER_OTLP_ENDPOINT asks for (docs/api.md). Without one a trace costs nothing.
 
     Whoever serves it awaits `app.state.on_stop()` before it waits for the last requests: subscriptions do not end
     by themselves.
@@ -77,7 +86,13 @@ def make_live_app(live: Live, *, access: Access | None = None, clock: Callable[[
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry={
+            "tracing": True,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": True,
+            "tracer_provider": tracer_provider,
+        },
         exception_handlers={
             404: _not_found,
             405: _wrong_method,
