@@ -112,13 +112,13 @@ def bare(address: tuple[str, int], reads: int) -> list[float]:
     return took
 
 
-def cpu_seconds(address: tuple[str, int]) -> float:
-    """CPU time that the node has used."""
+def gauge(address: tuple[str, int], name: str) -> float:
+    """A number of the node's own metrics."""
     connection = HTTPConnection(*address, timeout=60)
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
-    (value,) = [line.split()[1] for line in lines if line.startswith("process_cpu_seconds_total ")]
+    (value,) = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
     return float(value)
 
 
@@ -144,10 +144,11 @@ def run(quick: bool) -> dict[str, Any]:
                 live.states.state(subject)
                 direct.append(time.perf_counter() - start)
         with serving(folder) as (address, _):
-            before = cpu_seconds(address)
+            before = gauge(address, "process_cpu_seconds_total")
             http = over_http(address, twins, reads)
-            used = cpu_seconds(address) - before
+            used = gauge(address, "process_cpu_seconds_total") - before
             health = bare(address, reads // 4)
+            memory = gauge(address, "process_resident_memory_bytes")
     return {
         "twins": twins,
         "reads": reads,
@@ -155,6 +156,7 @@ def run(quick: bool) -> dict[str, Any]:
         "filling_seconds": round(filled, 1),
         "http": percentiles(http),
         "node_cpu_ms_per_read": round(used / (reads + 200) * 1000, 3),
+        "node_resident_mib": round(memory / 2**20),
         "any_answer": percentiles(health),
         "view_alone": percentiles(direct),
     }
