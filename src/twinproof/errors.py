@@ -235,6 +235,80 @@ class ConfigError(TwinproofError):
     code = "config"
 
 
+# --- the chain ------------------------------------------------------------------------------
+
+
+class ChainError(TwinproofError):
+    """The blockchain, or the way to it, cannot do what was asked."""
+
+    code = "chain"
+
+
+class ChainUnreachable(ChainError):
+    """The chain's node does not answer, or not in time. What was sent may have arrived: the outbox finds out."""
+
+    code = "chain-unreachable"
+
+
+class WrongChain(ChainError):
+    """The network has another chain id than the one that was pinned; nothing was sent."""
+
+    code = "wrong-chain"
+
+
+class ChainLied(ChainError):
+    """The chain's node contradicts itself or what was proved before: its answer is not used."""
+
+    code = "chain-lied"
+
+
+class TransactionRefused(ChainError):
+    """The chain does not take a transaction."""
+
+    code = "transaction-refused"
+
+
+class Underpriced(TransactionRefused):
+    """The offered fee is below what the next block asks for, or below the replaced transaction's."""
+
+    code = "underpriced"
+
+
+class OutOfFunds(TransactionRefused):
+    """The account cannot pay value and fee."""
+
+    code = "out-of-funds"
+
+
+class NonceTaken(TransactionRefused):
+    """Another transaction of the account has this nonce already."""
+
+    code = "nonce-taken"
+
+
+class Replaced(TransactionRefused):
+    """Another transaction with the same nonce was mined instead of this one."""
+
+    code = "replaced"
+
+
+class TooExpensive(TransactionRefused):
+    """The fee would be above the configured limit; nothing was sent."""
+
+    code = "too-expensive"
+
+
+class Reverted(ChainError):
+    """A contract refused; `reason` is its custom error with arguments, `data` the bytes it came from."""
+
+    code = "reverted"
+
+    def __init__(self, reason: str, data: bytes = b"") -> None:
+        super().__init__(f"the contract refuses: {reason}")
+        self.reason = reason
+        self.data = data
+
+
 # --- reading --------------------------------------------------------------------------------
 
 
