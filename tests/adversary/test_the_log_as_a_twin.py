@@ -15,7 +15,7 @@ from tests.builders import (
     policy_of,
 )
 from tests.node.bench import KEYS, Bench
-from twinproof.errors import VerificationFailed
+from twinproof.errors import OutOfScope, VerificationFailed
 from twinproof.node.evidence import EvidenceBuilder
 from twinproof.proof.keys import EDDSA, PrivateKey
 from twinproof.twin.description import Description
@@ -26,9 +26,10 @@ EVERYWHERE = Scope("prefix", "")
 
 
 def modelled_log() -> Log:
-    """The log declares a model; somebody whose grant is by that model attests something about the log."""
+    """The log declares a model; somebody whose grant is for the log itself attests something about it."""
     log = Log()
-    log.grant(GATEWAY, {Capability.DESCRIBE, Capability.RECORD}, EVERYWHERE)
+    log.grant(GATEWAY, {Capability.DESCRIBE, Capability.RECORD, Capability.ADMINISTER}, EVERYWHERE)
+    log.grant(INSPECTOR, {Capability.ATTEST}, Scope("twin", log.subject))
     log.grant(INSPECTOR, {Capability.ATTEST}, Scope("model", MODEL))
     log.describe(GATEWAY, Description(model=MODEL), subject=log.subject)
     log.attest(INSPECTOR, "urn:example:audit", subject=log.subject)
@@ -36,7 +37,24 @@ def modelled_log() -> Log:
     return log
 
 
-def test_a_grant_by_the_logs_own_model_spoils_no_bundle() -> None:
+@pytest.mark.parametrize("scope", [EVERYWHERE, Scope("prefix", "https://twin.example/"), Scope("model", MODEL)], ids=str)
+def test_a_grant_on_twins_does_not_reach_the_log(scope: Scope) -> None:
+    log = Log()
+    log.grant(GATEWAY, {Capability.DESCRIBE, Capability.RECORD, Capability.ADMINISTER}, EVERYWHERE)
+    log.grant(INSPECTOR, {Capability.ATTEST}, scope)
+    log.describe(GATEWAY, Description(model=MODEL), subject=log.subject)
+    log.record(GATEWAY, 1.0)
+    log.attest(INSPECTOR, "urn:example:audit", subject=log.subject)
+    with Bench(script=log) as bench:
+        bench.take(*log.raws[1:-1])
+        assert isinstance(bench.refusal(log.raws[-1]), OutOfScope)
+        evidence = EvidenceBuilder(bench.reader, ORIGIN, PrivateKey(EDDSA, LOG_KEY.seed))
+        assert verify_bundle(evidence.bundle(TWIN, "tests"), policy_of(*KEYS)).subject == TWIN
+    with pytest.raises(VerificationFailed, match="no grant to attest about https://twin.example/log0"):
+        verify_bundle(log.bundle_bytes(), log.policy())
+
+
+def test_a_model_of_the_log_spoils_no_bundle() -> None:
     log = modelled_log()
     with Bench(script=log) as bench:
         bench.take(*log.raws[1:])
@@ -50,7 +68,7 @@ def test_a_grant_by_the_logs_own_model_spoils_no_bundle() -> None:
 def test_a_model_of_the_log_is_none_of_the_twin() -> None:
     log = modelled_log()
     log.attest(INSPECTOR, "urn:example:audit")
-    with pytest.raises(VerificationFailed, match=r"entry 6 .*no grant to attest") as failure:
+    with pytest.raises(VerificationFailed, match=r"entry 7 .*no grant to attest") as failure:
         verify_bundle(log.bundle_bytes(), log.policy())
     assert failure.value.step == 7
 

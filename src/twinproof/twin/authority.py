@@ -164,11 +164,14 @@ class Authority:
         model: str | None = None
         if any(grant.terms.scope.kind == "model" for grant in held):
             model = model_of(statement.subject)
+        about_log = self.genesis is not None and statement.subject == log_subject(self.genesis.origin)
         fitting = [
             grant
             for grant in held
             if (capability is None or capability in grant.terms.can)
             and grant.terms.scope.covers_twin(statement.subject, model)
+            # What is said about the log stands in everybody's bundles: a wide grant on twins must not reach it.
+            and (not about_log or grant.terms.scope.kind == "twin" or Capability.ADMINISTER in grant.terms.can)
         ]
         if not fitting:
             what = "say anything" if capability is None else f"{capability}"
