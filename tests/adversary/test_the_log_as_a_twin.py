@@ -37,7 +37,7 @@ def modelled_log() -> Log:
     return log
 
 
-@pytest.mark.parametrize("scope", [EVERYWHERE, Scope("prefix", "https://twin.example/"), Scope("model", MODEL)], ids=str)
+@pytest.mark.parametrize("scope", [EVERYWHERE, Scope("prefix", "https://twin.example/"), Scope("model", MODEL)])
 def test_a_grant_on_twins_does_not_reach_the_log(scope: Scope) -> None:
     log = Log()
     log.grant(GATEWAY, {Capability.DESCRIBE, Capability.RECORD, Capability.ADMINISTER}, EVERYWHERE)
@@ -50,7 +50,7 @@ def test_a_grant_on_twins_does_not_reach_the_log(scope: Scope) -> None:
         assert isinstance(bench.refusal(log.raws[-1]), OutOfScope)
         evidence = EvidenceBuilder(bench.reader, ORIGIN, PrivateKey(EDDSA, LOG_KEY.seed))
         assert verify_bundle(evidence.bundle(TWIN, "tests"), policy_of(*KEYS)).subject == TWIN
-    with pytest.raises(VerificationFailed, match="no grant to attest about https://twin.example/log0"):
+    with pytest.raises(VerificationFailed, match="no grant to attest"):
         verify_bundle(log.bundle_bytes(), log.policy())
 
 
