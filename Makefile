@@ -1,4 +1,4 @@
-# Every target sets up what it needs in .venv: hash-locked packages only, nothing outside the folder.
+# Every target sets up what it needs in .venv and contracts/node_modules: hash-locked packages only, nothing outside the folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,19 +8,22 @@ SHELL := /bin/bash
 BIN := .venv/bin
 UV := .venv/.uv
 READY := .venv/.ready
+MODULES := contracts/node_modules/.ready
+# Without Node.js the tests that need the Solidity compiler or anvil are skipped.
+NODE := $(if $(shell command -v node && command -v npm),$(MODULES))
 CODE := src tests $(if $(wildcard bench/*.py),bench) $(if $(wildcard examples/*.py examples/*/*.py),examples)
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test lint bench lock upgrade clean
+.PHONY: help demo test lint bench contracts lock upgrade clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the demonstration (ARGS="..." are passed on)
 	$(BIN)/twinproof demo $(ARGS)
 
-test: $(READY) ## run all tests (ARGS="..." are passed on to pytest)
+test: $(READY) $(NODE) ## run all tests (ARGS="..." are passed on to pytest)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(READY) ## check style, format, types and who imports whom
@@ -31,6 +34,9 @@ lint: $(READY) ## check style, format, types and who imports whom
 
 bench: $(READY) ## measure (ARGS="..." are passed on)
 	$(BIN)/python -m bench $(ARGS)
+
+contracts: $(MODULES) ## compile the contracts into their artefacts (ARGS="NAME ...": only these)
+	node contracts/build.mjs $(ARGS)
 
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml, keeping versions that still fit
 	@cp -p requirements/bootstrap.txt .venv/.bootstrap
@@ -44,7 +50,7 @@ upgrade: $(UV) ## the same with the newest versions
 	$(MAKE) lock COMPILE="$(COMPILE) --upgrade"
 
 clean: ## remove everything that these targets made
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv contracts/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A python3 that is new enough, unless the caller names one: make PYTHON=/path/to/python3.12 test
@@ -65,4 +71,8 @@ $(UV): requirements/bootstrap.txt
 $(READY): $(UV) requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MODULES): contracts/package.json contracts/package-lock.json
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
