@@ -11,8 +11,12 @@ from tests.builders import TWIN, Log, Signer
 from twinproof.proof import cbor, merkle
 from twinproof.proof.keys import EDDSA, PrivateKey
 from twinproof.twin import grants
+from twinproof.twin.chain_event import ChainEvent, event_args, format_chain_event
 from twinproof.twin.evidence import format_bundle
 from twinproof.twin.grants import Capability
+from twinproof.twin.installation import Installation, format_installation
+from twinproof.twin.policy import Policy, format_policy
+from twinproof.twin.prediction import Prediction, Read, format_prediction
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import signing_input
 from twinproof.twin.stream import position
@@ -32,6 +36,18 @@ def example_log() -> Log:
 def example_revocation(log: Log) -> bytes:
     """The payload that would revoke the log's grant."""
     return grants.format_revocation(grants.Revocation(log.statement(1).digest, "sold"))
+
+
+def example_prediction(log: Log) -> bytes:
+    """The payload of a prediction from the log's one reading."""
+    reads = (Read(DEVICE.issuer, 0, 0, log.statement(2).digest),)
+    return format_prediction(Prediction(20.5, 31.0, 40.25, 0.9, "cycles", b"\x11" * 32, reads, until=3))
+
+
+def example_event() -> ChainEvent:
+    """A part token is minted for the twin."""
+    args = event_args({"tokenId": 2**255 + 5, "manufacturer": b"\xaa" * 20, "partNumber": "P-100", "serial": "A1"})
+    return ChainEvent(1, b"\xbb" * 20, "Minted", 9, b"\x22" * 32, 1_700_000_000, b"\x33" * 32, 4, args)
 
 
 def examples() -> dict[str, dict[str, bytes]]:
@@ -61,6 +77,12 @@ def examples() -> dict[str, dict[str, bytes]]:
             "leaf": merkle.hash_leaf(reading.raw),
             "root": log.head().root,
             "checkpoint": log.checkpoint(),
+        },
+        "prediction": {"prediction": example_prediction(log)},
+        "chain": {
+            "installation": format_installation(Installation(b"\x44" * 32, b"\x55" * 32, serial="A1")),
+            "policy": format_policy(Policy("low-life", "cycles", 30.0, 0.9, 1, b"\xbb" * 20, 7)),
+            "chain-event": format_chain_event(example_event()),
         },
         "evidence": {
             "bundle": format_bundle(log.bundle()),

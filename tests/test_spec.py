@@ -11,11 +11,25 @@ from tests import spec_examples
 from twinproof import errors, verify
 from twinproof.proof import checkpoint, cose, note, receipt, tlog_proof
 from twinproof.proof.policy import Policy
-from twinproof.twin import attestation, authority, description, evidence, fields, grants, kinds, statement
+from twinproof.twin import (
+    attestation,
+    authority,
+    chain_event,
+    description,
+    evidence,
+    fields,
+    grants,
+    installation,
+    kinds,
+    ledger,
+    prediction,
+    statement,
+)
+from twinproof.twin import policy as policies
 from twinproof.twin.grants import Capability
 
 SPEC = Path(__file__).resolve().parent.parent / "spec"
-PAGES = ("statement", "authority", "log", "evidence")
+PAGES = ("statement", "authority", "log", "evidence", "prediction", "chain")
 
 
 def text(page: str) -> str:
@@ -94,6 +108,19 @@ def test_links_lead_somewhere(page: str) -> None:
         ("evidence", f"{{{cose.RECEIPTS}: [", True),
         ("evidence", "at most 63 hashes", tlog_proof.MAX_HASHES == 63),
         ("evidence", "65,536 bytes", tlog_proof.MAX_EXTRA == 65_536),
+        ("prediction", "bstr of 32 bytes", prediction.RUL_SIZE == 32),
+        ("prediction", "1*256 [IRI", prediction.MAX_READS == 256),
+        ("prediction", "1*64 name", prediction.MAX_DRIVERS == 64),
+        ("prediction", "text up to 64", prediction.MAX_EPISODE == 64),
+        ("prediction", "1..16 characters U+0021–007E", prediction.MAX_UNIT == 16),
+        ("chain", "20 bytes", policies.ADDRESS_SIZE == 20),
+        ("chain", "0 < id < 2^63", policies.MAX_CHAIN_ID == 2**63),
+        ("chain", "text up to 1000", installation.MAX_REMARK == 1000),
+        ("chain", "text up to 128", installation.MAX_SERIAL == 128),
+        ("chain", "0*32 name", chain_event.MAX_ARGS == 32),
+        ("chain", "nested at most 8\ndeep", chain_event.MAX_DEPTH == 8),
+        ("chain", "more than 4,096 bytes", chain_event.MAX_ARG == 4096),
+        ("chain", "numbers < 2^63", chain_event.MAX_BLOCK == 2**63),
     ],
 )
 def test_numbers_are_the_codes(page: str, stated: str, value: bool) -> None:
@@ -134,3 +161,14 @@ def test_refusals_of_authority_bear_the_codes_of_the_page() -> None:
         if isinstance(error, type) and issubclass(error, errors.NotAuthorised)
     }
     assert codes <= set(re.findall(r"[a-z]+(?:-[a-z]+)*", text("authority")))
+
+
+def test_the_table_of_events_is_the_folds() -> None:
+    page = text("chain")
+    for event, (state, _) in ledger.ORDER_STATES.items():
+        assert event in page
+        assert f"`{state}`" in page
+    assert ", ".join(f"`{status}`" for status in ledger.STATUSES) in page
+    assert f"`{ledger.UNKNOWN}`" in page
+    members = ledger.LedgerState.__dataclass_fields__
+    assert set(re.findall(r'^"(\w+)": ', page, re.MULTILINE)) == set(members)

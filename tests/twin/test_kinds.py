@@ -9,7 +9,20 @@ import pytest
 from tests.builders import DEVICE, LOG_KEY, OPERATOR, ORIGIN, START, Log
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
-from twinproof.twin import alarm, attestation, columns, description, grants, model, operation, senml
+from twinproof.twin import (
+    alarm,
+    attestation,
+    chain_event,
+    columns,
+    description,
+    grants,
+    installation,
+    model,
+    operation,
+    policy,
+    prediction,
+    senml,
+)
 from twinproof.twin.grants import Capability, Genesis, GrantTerms, Revocation, Scope
 from twinproof.twin.kinds import KINDS, Kind, kind_of, parse_payload
 from twinproof.twin.reading import Reading
@@ -58,9 +71,35 @@ EXAMPLES: dict[str, tuple[str, Capability | None, bytes]] = {
         Capability.OPERATE,
         alarm.format_transition(alarm.AlarmTransition("hot", alarm.Transition.ACKNOWLEDGE)),
     ),
+    "prediction": (
+        prediction.PREDICTION,
+        Capability.PREDICT,
+        prediction.format_prediction(
+            prediction.Prediction(
+                20.5, 31.0, 40.25, 0.9, "cycles", b"\1" * 32, (prediction.Read("urn:x", 0, 7, b"\2" * 32),)
+            )
+        ),
+    ),
+    "installation": (
+        installation.INSTALLATION,
+        Capability.MAINTAIN,
+        installation.format_installation(installation.Installation(b"\3" * 32, b"\4" * 32)),
+    ),
+    "policy": (
+        policy.POLICY,
+        Capability.OPERATE,
+        policy.format_policy(policy.Policy("low", "cycles", 30.0, 0.9, 1, b"\5" * 20, 7)),
+    ),
+    "chain-event": (
+        chain_event.CHAIN_EVENT,
+        Capability.RECORD,
+        chain_event.format_chain_event(
+            chain_event.ChainEvent(1, b"\5" * 20, "Agreed", 9, b"\6" * 32, START, b"\7" * 32, 0, {"id": 7})
+        ),
+    ),
 }
 """One of every kind."""
-ALIKE = {("description", "desired")}
+ALIKE = {("description", "desired"), ("policy", "rule")}
 """(kind, other) whose payloads may be the same bytes: what they say is told by the content type alone."""
 
 

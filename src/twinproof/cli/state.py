@@ -9,9 +9,11 @@ import click
 
 from twinproof.cli.output import count, heading, plain, utc
 from twinproof.twin.attestation import Attestation, Resume
+from twinproof.twin.chain_event import ChainEvent
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description
 from twinproof.twin.grants import Genesis, GrantTerms, Revocation
+from twinproof.twin.prediction import Prediction
 from twinproof.twin.reading import Reading
 from twinproof.twin.state import Latest, Told, TwinState
 
@@ -96,6 +98,12 @@ def summary(payload: object) -> str:
             return f"{payload.issuer} may {', '.join(sorted(payload.can))} about {scope(payload)}"
         case Revocation():
             return f"revokes {payload.grant.hex()[:16]}" + (f": {payload.reason}" if payload.reason else "")
+        case Prediction():
+            share = f"{payload.coverage * 100:g} %"
+            return f"{payload.lower:g} to {payload.upper:g} {payload.unit} left ({share}), about {payload.point:g}"
+        case ChainEvent():
+            taken = "taken back: " if payload.retracted else ""
+            return f"{taken}{payload.event} by 0x{payload.contract.hex()[:8]}… in block {payload.block}"
         case list():
             readings = [reading for reading in payload if isinstance(reading, Reading)]
             shown = ", ".join(f"{reading.name} {measured(reading)}" for reading in readings[:3])

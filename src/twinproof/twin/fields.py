@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from math import isfinite
 from typing import Final
 
 from twinproof.errors import Malformed, TooLarge
@@ -93,3 +94,33 @@ def property_changes(value: dict[str, cbor.Value], field: str) -> tuple[dict[str
     if list(unset) != sorted(set(unset)) or not changed.keys().isdisjoint(unset):
         raise Malformed(f"{field}.unset", "not sorted without repeats, or names a property that is set too")
     return changed or None, unset
+
+
+def octets(value: cbor.Value, field: str, size: int) -> bytes:
+    """Just `size` bytes."""
+    if type(value) is not bytes or len(value) != size:
+        raise Malformed(field, f"not {size} bytes")
+    return value
+
+
+def whole(value: cbor.Value, field: str, low: int, end: int) -> int:
+    """An integer from `low` to `end` - 1."""
+    if type(value) is not int or not low <= value < end:
+        raise Malformed(field, f"not a whole number from {low} to {end - 1}")
+    return value
+
+
+def finite(value: cbor.Value, field: str) -> float:
+    """A finite integer or float, as a float."""
+    if type(value) not in (int, float) or not isfinite(value):
+        raise Malformed(field, "not a finite number")
+    return float(value)
+
+
+def unsigned(value: cbor.Value, field: str) -> int:
+    """An integer below 2^256: as 32 bytes from 2^64 on, and only then."""
+    if type(value) is bytes and len(value) == 32 and any(value[:24]):
+        return int.from_bytes(value, "big")
+    if type(value) is not int or value < 0:
+        raise Malformed(field, "neither an integer that is not negative nor, from 2^64 on, 32 bytes")
+    return value

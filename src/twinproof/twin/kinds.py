@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from twinproof.errors import Malformed
-from twinproof.twin import alarm, attestation, columns, description, grants, model, operation, senml
+from twinproof.twin import (
+    alarm,
+    attestation,
+    chain_event,
+    columns,
+    description,
+    grants,
+    installation,
+    model,
+    operation,
+    policy,
+    prediction,
+    senml,
+)
 from twinproof.twin.grants import Capability
 from twinproof.twin.statement import Statement
 
@@ -46,6 +59,10 @@ KINDS: Final = {
         Kind("rule", alarm.RULE, Capability.OPERATE, alarm.parse_rule),
         Kind("alarm", alarm.ALARM, Capability.PREDICT, alarm.parse_alarm),
         Kind("alarm-response", alarm.ALARM_RESPONSE, Capability.OPERATE, alarm.parse_alarm_response),
+        Kind("prediction", prediction.PREDICTION, Capability.PREDICT, prediction.parse_prediction),
+        Kind("installation", installation.INSTALLATION, Capability.MAINTAIN, installation.parse_installation),
+        Kind("policy", policy.POLICY, Capability.OPERATE, policy.parse_policy),
+        Kind("chain-event", chain_event.CHAIN_EVENT, Capability.RECORD, chain_event.parse_chain_event),
     )
 }
 """By content type."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from twinproof.proof import cbor
 from twinproof.twin.alarm import AlarmTransition, Rule, RuleRemoval, Transition, format_rule, parse_rule
+from twinproof.twin.ledger import LedgerState
 from twinproof.twin.operation import Acknowledgement, Command, Desired, Status
 from twinproof.twin.statement import Statement
 
@@ -86,6 +87,8 @@ class LiveState:
     rules: dict[str, StandingRule] = field(default_factory=dict)
     alarms: dict[str, StandingAlarm] = field(default_factory=dict)
     """By rule id."""
+    ledger: LedgerState = field(default_factory=LedgerState)
+    """Predictions, and what contracts said."""
 
     def apply(self, index: int, statement: Statement, payload: object) -> None:
         """Take in a statement of a kind that concerns this part; others change nothing."""
@@ -104,7 +107,7 @@ class LiveState:
             case AlarmTransition():
                 self._alarm(index, statement.issued_at, payload)
             case _:
-                pass
+                self.ledger.apply(index, statement, payload)
 
     def _want(self, index: int, statement: Statement, change: Desired) -> None:
         for name in change.unset:
@@ -152,7 +155,7 @@ class LiveState:
             "rules": {id_: [cbor.decode(format_rule(held.rule)), held.entry] for id_, held in self.rules.items()},
             "alarms": {id_: list(alarm) for id_, alarm in self.alarms.items()},
         }
-        return {name: member for name, member in members.items() if member}
+        return {name: member for name, member in members.items() if member} | self.ledger.to_map()
 
     @classmethod
     def from_map(cls, members: dict[int | str, cbor.Value]) -> LiveState:
@@ -162,6 +165,7 @@ class LiveState:
             requests={key: Request(*request) for key, *request in members.get("requests", [])},
             rules={id_: StandingRule(_rule(rule), entry) for id_, (rule, entry) in members.get("rules", {}).items()},
             alarms={id_: StandingAlarm(*alarm) for id_, alarm in members.get("alarms", {}).items()},
+            ledger=LedgerState.from_map(members),
         )
 
 
