@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from twinproof.errors import ConfigError
 from twinproof.log.writer import MAX_GROUP, MAX_GROUP_BYTES
-from twinproof.node.config import FILE_NAME, Access, Config, Limits, Listen, check_origin, format_config, load_config
+from twinproof.node.config import (
+    FILE_NAME,
+    Access,
+    ChainSettings,
+    Config,
+    Limits,
+    Listen,
+    check_origin,
+    format_config,
+    load_config,
+)
 
 GOOD = 'origin = "twin.example/log0"\n'
 
@@ -66,6 +76,23 @@ REFUSED = {
     "a small access log": ((GOOD + "[access]\ndenied_log_bytes = 1").encode(), "access.denied_log_bytes must be"),
     "log format": ((GOOD + '[log]\nformat = "xml"').encode(), "log.format must be one of text, json, not 'xml'"),
     "log level": ((GOOD + '[log]\nlevel = "loud"').encode(), "log.level must be one of debug,"),
+    "chain driver": ((GOOD + '[chain]\ndriver = "eth"').encode(), "chain.driver must be one of , embedded, rpc"),
+    "rpc without url": ((GOOD + '[chain]\ndriver = "rpc"').encode(), "chain.url must be an http or https URL"),
+    "rpc at a file": ((GOOD + '[chain]\ndriver = "rpc"\nurl = "file:///x"').encode(), "chain.url must be"),
+    "rpc without chain": (
+        (GOOD + '[chain]\ndriver = "rpc"\nurl = "http://127.0.0.1:1"').encode(),
+        "chain.chain_id is missing",
+    ),
+    "url without rpc": ((GOOD + '[chain]\nurl = "http://127.0.0.1:1"').encode(), "chain.url belongs to driver rpc"),
+    "id of the embedded chain": (
+        (GOOD + '[chain]\ndriver = "embedded"\nchain_id = 5').encode(),
+        "chain.chain_id belongs to driver rpc",
+    ),
+    "chain id too large": ((GOOD + f"[chain]\nchain_id = {1 << 63}").encode(), "chain.chain_id must be 0.."),
+    "never anchored": ((GOOD + "[chain]\nanchor_every_seconds = 0").encode(), "chain.anchor_every_seconds must be"),
+    "no fee": ((GOOD + "[chain]\nmax_fee = 0").encode(), "chain.max_fee must be 1.."),
+    "no keystore": ((GOOD + '[chain]\nkeystore = ""').encode(), "chain.keystore is empty"),
+    "events as a number": ((GOOD + "[chain]\nevents = 1").encode(), "chain.events must be bool"),
     "no time for bodies": ((GOOD + "[limits]\nbody_seconds = 0").encode(), "limits.body_seconds must be 1..3600"),
 }
 
@@ -109,7 +136,9 @@ def test_defaults_and_changes(tmp_path: Path) -> None:
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, host: str, port: int, rate: int, open_: bool | None
 ) -> None:
-    config = Config("täst.example/log-0", Listen(host, port), Limits(rate=rate), Access(open=open_))
+    config = Config(
+        "täst.example/log-0", Listen(host, port), Limits(rate=rate), Access(open=open_), chain=ChainSettings("embedded")
+    )
     folder = tmp_path_factory.mktemp("node")
     (folder / FILE_NAME).write_bytes(format_config(config).encode())
     assert load_config(folder) == config

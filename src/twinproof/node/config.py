@@ -10,6 +10,8 @@
     open = false
     [log]                                 # the node's own messages: `Messages`
     format = "json"
+    [chain]                               # where the log is anchored: `ChainSettings`
+    driver = "embedded"
 
 Unknown keys and wrong types are refused: a misspelt limit must not be silently ignored.
 """
@@ -93,7 +95,40 @@ class Messages:
     """debug, info, warning or error."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    """The blockchain that the log is anchored on. Its contracts' addresses are in FOLDER/chain/contracts.json."""
+
+    driver: str = ""
+    """Empty: no chain. embedded: one of this node's own, in FOLDER/chain/chain.db. rpc: a network's node at `url`."""
+    url: str = ""
+    """JSON-RPC endpoint, for rpc."""
+    chain_id: int = 0
+    """The network's (EIP-155), for rpc: a node of another chain is refused."""
+    keystore: str = "chain/account.json"
+    """The account's encrypted key (keystore V3), relative to the node's folder."""
+    password_file: str = ""
+    """A file with its password, relative to the node's folder; empty: TWINPROOF_CHAIN_PASSWORD in the environment."""
+    confirmations: int = 2
+    """Blocks upon a transaction's or an event's until it counts; none on an embedded chain."""
+    anchor_every_seconds: int = 3600
+    """An anchor is due when the newest one is this old and the log has grown."""
+    anchor_every_entries: int = 100_000
+    """An anchor is due when the log has grown by so many entries since."""
+    max_fee: int = 100
+    """Gwei per gas that a transaction may cost at most."""
+    events: bool = True
+    """Whether events of the contracts become statements, once `twinproof chain enable` has made a key for it."""
+    relay: bool = True
+    """Whether predictions that a policy names are handed to the maintenance contract."""
+
+
 _RANGES: Final = {
+    "chain_id": (0, (1 << 63) - 1),
+    "confirmations": (0, 10_000),
+    "anchor_every_seconds": (1, 1 << 40),
+    "anchor_every_entries": (1, 1 << 53),
+    "max_fee": (1, 1 << 40),
     "denied_log_bytes": (4096, 1 << 40),
     "denied_log_files": (0, 1000),
     "port": (0, 65535),
@@ -105,7 +140,11 @@ _RANGES: Final = {
 }
 """Smallest and largest value where it is not `_ANY`: what one request holds, one commit must hold."""
 _ANY: Final = (0, 1 << 53)
-_WORDS: Final = {"format": ("text", "json"), "level": ("debug", "info", "warning", "error")}
+_WORDS: Final = {
+    "format": ("text", "json"),
+    "level": ("debug", "info", "warning", "error"),
+    "driver": ("", "embedded", "rpc"),
+}
 """The words that a setting may be."""
 _TYPES: Final = {"open": bool}
 """Of settings whose default does not tell."""
@@ -120,6 +159,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     log: Messages = field(default_factory=Messages)
+    chain: ChainSettings = field(default_factory=ChainSettings)
 
     @property
     def open_here(self) -> bool:
@@ -172,7 +212,7 @@ def load_config(folder: Path) -> Config:
 
 def parse_config(value: dict[str, Any], where: str) -> Config:
     """Check a decoded TOML document; `where` names it in errors."""
-    unknown = value.keys() - {"origin", "listen", "limits", "access", "log"}
+    unknown = value.keys() - {"origin", "listen", "limits", "access", "log", "chain"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
     origin = value.get("origin")
@@ -185,8 +225,10 @@ def parse_config(value: dict[str, Any], where: str) -> Config:
     access = _section(Access, value.get("access", {}), f"{where}: access")
     _check_issuer(access, f"{where}: access")
     log = _section(Messages, value.get("log", {}), f"{where}: log")
+    chain = _section(ChainSettings, value.get("chain", {}), f"{where}: chain")
+    _check_chain(chain, f"{where}: chain")
     try:
-        return Config(check_origin(origin), listen, limits, access, log)
+        return Config(check_origin(origin), listen, limits, access, log, chain)
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
 
@@ -201,6 +243,18 @@ def _check_issuer(access: Access, where: str) -> None:
         raise ConfigError(f"{where}.jwks must be an https URL or a file")
     if not access.claim:
         raise ConfigError(f"{where}.claim is empty")
+
+
+def _check_chain(chain: ChainSettings, where: str) -> None:
+    if chain.driver == "rpc":
+        if not chain.url.startswith(("https://", "http://")):
+            raise ConfigError(f"{where}.url must be an http or https URL for driver rpc")
+        if not chain.chain_id:
+            raise ConfigError(f"{where}.chain_id is missing: with driver rpc it says which chain is meant")
+    elif chain.url or chain.chain_id:
+        raise ConfigError(f"{where}.{'url' if chain.url else 'chain_id'} belongs to driver rpc")
+    if not chain.keystore:
+        raise ConfigError(f"{where}.keystore is empty")
 
 
 def _section(kind: type[Any], value: Any, where: str) -> Any:
