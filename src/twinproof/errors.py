@@ -256,6 +256,12 @@ class WrongChain(ChainError):
     code = "wrong-chain"
 
 
+class WrongPassword(ChainError):
+    """The password does not open the encrypted key."""
+
+    code = "wrong-password"
+
+
 class ChainLied(ChainError):
     """The chain's node contradicts itself or what was proved before: its answer is not used."""
 
@@ -342,3 +348,14 @@ class VerificationFailed(TwinproofError):
         self.step = step
         self.title = title
         self.problems = problems
+
+
+class ForecastMismatch(TwinproofError):
+    """A replay gives other bits than the recorded forecast. `field` names the first part that differs."""
+
+    code = "forecast-mismatch"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
