@@ -23,7 +23,7 @@ from cryptography.exceptions import InternalError as CryptographyError
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
@@ -44,6 +44,7 @@ ML_DSA_44_SIGNATURE_SIZE: Final = 2420
 SEED_SIZE: Final = 32
 
 _ECDSA_SHA256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+_ECDSA_PREHASHED = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
 @lru_cache(maxsize=4096)
@@ -75,6 +76,22 @@ def verify_es256(public: bytes, message: bytes, signature: bytes) -> None:
         _p256(public).verify(encode_dss_signature(r, s), message, _ECDSA_SHA256)
     except InvalidSignature:
         raise BadSignature("the ES256 signature does not verify") from None
+
+
+def verify_p256_digest(digest: bytes, r: int, s: int, x: int, y: int) -> bool:
+    """What the EVM's P256VERIFY precompile answers (RIP-7212, EIP-7951): is (r, s) the key's over this digest?
+
+    Unlike `verify_es256`, which statements are checked with, a high s is accepted, and a key that is no point on the
+    curve, or a number out of range, is a plain no. `digest` has 32 bytes.
+    """
+    if len(digest) != 32 or not (0 < r < P256_ORDER and 0 < s < P256_ORDER and 0 <= x < 2**256 and 0 <= y < 2**256):
+        return False
+    try:
+        key = _p256(x.to_bytes(32, "big") + y.to_bytes(32, "big"))
+        key.verify(encode_dss_signature(r, s), digest, _ECDSA_PREHASHED)
+    except (Malformed, InvalidSignature):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,8 @@
+"""A chain in one SQLite file: py-evm behind a narrow seam, real transactions, blocks and receipts."""
+
+from __future__ import annotations
+
+from twinproof.chain.embedded.chain import EmbeddedChain
+from twinproof.chain.embedded.genesis import Genesis
+
+__all__ = ["EmbeddedChain", "Genesis"]
