@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 import {CoseStatement} from "../src/CoseStatement.sol";
 
 /// @title The library's functions, one by one
@@ -52,6 +53,32 @@ contract CoseStatementHarness {
                 result |= 2;
             } catch {}
             results[i] = bytes1(result);
+        }
+    }
+
+    /// @notice For each prediction's payload 1, or 0 if it was refused.
+    function predictions(bytes[] calldata payloads) external view returns (bytes memory results) {
+        results = new bytes(payloads.length);
+        for (uint256 i; i < payloads.length; ++i) {
+            try this.prediction(payloads[i]) {
+                results[i] = 0x01;
+            } catch {}
+        }
+    }
+
+    /// @notice What OpenZeppelin says of signatures over digests: with the precompile, or without it.
+    function verify(bytes32[] calldata digests, bytes32[2][] calldata signatures, CoseStatement.Key calldata key, bool native)
+        external
+        view
+        returns (bytes memory results)
+    {
+        results = new bytes(digests.length);
+        for (uint256 i; i < digests.length; ++i) {
+            (bytes32 r, bytes32 s) = (signatures[i][0], signatures[i][1]);
+            bool valid = native
+                ? P256.verify(digests[i], r, s, key.x, key.y)
+                : P256.verifySolidity(digests[i], r, s, key.x, key.y);
+            if (valid) results[i] = 0x01;
         }
     }
 }
