@@ -5,7 +5,8 @@ no database. Verifying a bundle takes these steps, in this order (spec/evidence.
 
      1  read the file                 strict format, sizes
      2  trust the head                origin, log signature, witness quorum of the policy
-     3  link the time marks           each older checkpoint: signatures, consistency proof to the head
+     3  link the time marks           each older checkpoint: signatures, consistency proof to the head; each anchor:
+                                      header, receipt, event, consistency proof to the head
      4  prove inclusion               every entry, one multiproof to the head's root
      5  read the statements           each one's format, kind and payload
      6  establish authority           genesis at index 0, then grants and revocations in log order
@@ -16,15 +17,15 @@ no database. Verifying a bundle takes these steps, in this order (spec/evidence.
 
 A step that fails raises `VerificationFailed` with all its findings; later steps are not taken. What
 remains the caller's: whether the policy's keys are the right ones, whether the operator's key
-(`History.operator`) is the expected one, how wide a time bracket and how old a head are acceptable,
-and that a bundle can end early: later statements of a stream, or whole streams, may exist
-(spec/evidence.md, "Limits").
+(`History.operator`) is the expected one, which blocks of a chain are to be believed (`AnchorTrust`), how
+wide a time bracket and how old a head are acceptable, and that a bundle can end early: later statements
+of a stream, or whole streams, may exist (spec/evidence.md, "Limits").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -34,13 +35,21 @@ from twinproof.proof.keys import EDDSA, PublicKey
 from twinproof.proof.policy import Policy, TrustedCheckpoint
 from twinproof.proof.receipt import MAX_RECEIPT, check_inclusion_receipt, parse_receipt
 from twinproof.proof.tlog_proof import check_tlog_proof, parse_tlog_proof
+from twinproof.twin.anchors import (
+    AnchorTrust,
+    VerifiedAnchor,
+    link_anchors,
+    time_anchored,
+    time_steps,
+    unused,
+)
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority, Grant
 from twinproof.twin.description import Description
 from twinproof.twin.evidence import Bundle, StreamSummary, parse_bundle
 from twinproof.twin.grants import log_subject
 from twinproof.twin.kinds import Kind, kind_of
 from twinproof.twin.state import TwinState
-from twinproof.twin.statement import MAX_STATEMENT, Statement, check_statement, parse_statement
+from twinproof.twin.statement import MAX_STATEMENT, MAX_TIME, Statement, check_statement, parse_statement
 from twinproof.twin.stream import StreamHead, check_next
 
 STEPS: Final = {
@@ -76,6 +85,13 @@ class TimeBracket:
     """A trusted checkpoint of this time does not hold the entry yet."""
     not_after: int | None
     """A trusted checkpoint of this time holds it."""
+    anchored: int | None = None
+    """A trusted block of this time records a head that holds it."""
+
+    @property
+    def latest(self) -> int | None:
+        """The smaller of the two upper bounds."""
+        return min((t for t in (self.not_after, self.anchored) if t is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +121,8 @@ class History:
     """The fold of `entries`."""
     remarks: tuple[str, ...] = ()
     """What a reader should know and the file does not hide: losses, partial streams, missing times."""
+    anchors: tuple[VerifiedAnchor, ...] = ()
+    """Ascending by size."""
 
     @property
     def operator(self) -> PublicKey:
@@ -201,9 +219,14 @@ def verify_tlog_proof(
 # --- bundles --------------------------------------------------------------------------------
 
 
-def verify_bundle(data: bytes, policy: Policy, on_step: OnStep | None = None) -> History:
-    """Verify a history bundle; raises `VerificationFailed` naming the step and every finding of it."""
-    run = _Run(policy, on_step or (lambda number, title, found: None))
+def verify_bundle(
+    data: bytes, policy: Policy, on_step: OnStep | None = None, *, anchors: AnchorTrust | None = None
+) -> History:
+    """Verify a history bundle; raises `VerificationFailed` naming the step and every finding of it.
+
+    `anchors` says which blocks of a chain count as upper time bounds; without it none does.
+    """
+    run = _Run(policy, on_step or (lambda number, title, found: None), anchors or AnchorTrust())
     try:
         run.bundle = parse_bundle(data)
     except Malformed as problem:
@@ -230,9 +253,11 @@ class _Run:
 
     policy: Policy
     on_step: OnStep
+    trust: AnchorTrust
     bundle: Bundle = field(init=False)
     head: TrustedCheckpoint = field(init=False)
     marks: list[TrustedCheckpoint] = field(default_factory=list)
+    anchors: list[VerifiedAnchor] = field(default_factory=list)
     statements: list[tuple[int, Statement, Kind, object]] = field(default_factory=list)
     authority: Authority = field(default_factory=Authority)
     grants: dict[int, Grant] = field(default_factory=dict)
@@ -276,7 +301,11 @@ class _Run:
                 continue
             previous = older.size
             self.marks.append(trusted)
-        self.conclude(3, problems, f"{len(self.marks)} older checkpoints lead to the head")
+        anchored = link_anchors(self.bundle.anchors, head, problems)
+        found = f"{len(self.marks)} older checkpoints lead to the head"
+        self.conclude(3, problems, found + (f", {len(anchored)} anchored ones too" if anchored else ""))
+        self.anchors = [VerifiedAnchor(older, self.trust.refusal(older)) for older in anchored]
+        self.remarks.extend(unused(self.anchors))
 
     def prove_inclusion(self) -> None:
         head = self.head.checkpoint
@@ -401,15 +430,23 @@ class _Run:
 
     def bracket_times(self) -> None:
         points = [*self.marks, self.head]
+        steps = time_steps(self.anchors)
         problems = []
         for index, statement, _, _ in self.statements:
-            bracket = _bracket(statement.issued_at, index, points)
+            bracket = replace(_bracket(statement.issued_at, index, points), anchored=time_anchored(index, steps))
             self.brackets[index] = bracket
-            if bracket.not_after is not None and statement.issued_at > bracket.not_after + CLOCK_TOLERANCE:
-                problems.append(
-                    f"entry {index} claims the time {statement.issued_at}, but was integrated by {bracket.not_after}"
-                )
-        if self.head.not_after is None:
+            latest = bracket.latest
+            if latest is not None and statement.issued_at > latest + CLOCK_TOLERANCE:
+                how = "integrated" if latest == bracket.not_after else "anchored"
+                problems.append(f"entry {index} claims the time {statement.issued_at}, but was {how} by {latest}")
+        early = [
+            index for index, found in self.brackets.items() if (found.anchored or MAX_TIME) < (found.not_before or 0)
+        ]
+        if early:
+            self.remarks.append(
+                f"a chain's clock and the log's disagree: entry {early[0]} is anchored before the log says it existed"
+            )
+        if self.head.not_after is None and not steps:
             self.remarks.append("no trusted signature carries a time: only the signers' own times are known")
         self.remarks.extend(
             f"entry {loss.entry}: the device lost its record and went on from here ({loss.value!r})"
@@ -422,7 +459,7 @@ class _Run:
             for earlier, later in pairwise(timed)
             if (later.not_after or 0) < (earlier.not_before or 0)
         )
-        bounded = sum(bracket.not_after is not None for bracket in self.brackets.values())
+        bounded = sum(bracket.latest is not None for bracket in self.brackets.values())
         self.conclude(10, problems, f"{bounded} of {len(self.brackets)} entries have a proved latest time")
 
     def history(self) -> History:
@@ -439,6 +476,7 @@ class _Run:
             self.authority,
             self.state,
             tuple(self.remarks),
+            tuple(self.anchors),
         )
 
 

@@ -7,7 +7,8 @@
      "entries": [[log index, statement], …],         ascending: the twin's own and the log's authority statements
      "nodes": hashes,                                one multiproof for all entries
      "manifest": {"statements": n, "streams": [[iss, sub, first seq, last seq, digest of the last], …],
-                  "generator": text}}
+                  "generator": text},
+     ? "anchors": [[…, hashes], …]}                  blocks of an EVM chain that record older sizes: spec/anchor.md
 
 `hashes` are 32-byte hashes in one byte string. The manifest says what the file claims to hold, so
 that a cut file is noticed; it proves nothing by itself.
@@ -20,6 +21,7 @@ from typing import Final
 
 from twinproof.errors import Malformed, TooLarge
 from twinproof.proof import cbor
+from twinproof.proof.anchor import AnchorEvidence, anchor_value, parse_anchor
 from twinproof.proof.merkle import HASH_SIZE, MAX_SIZE
 from twinproof.proof.note import MAX_NOTE
 from twinproof.twin.fields import digest, fields, text
@@ -33,6 +35,7 @@ BYTES_PER_ITEM: Final = 16
 """A bundle holds fewer than one CBOR item in so many bytes; a denser file would cost a verifier its memory."""
 SPARE_ITEMS: Final = 256
 MAX_MARKS: Final = 4096
+MAX_ANCHORS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """What a block of a chain records of the log, and the consistency proof from there to the head."""
+
+    evidence: AnchorEvidence
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A parsed bundle; nothing in it is verified yet."""
 
@@ -75,6 +86,8 @@ class Bundle:
     entries: tuple[tuple[int, bytes], ...]
     nodes: tuple[bytes, ...]
     manifest: Manifest
+    anchors: tuple[Anchor, ...] = ()
+    """Ascending by anchored size; the member is absent if there are none."""
 
 
 def split_hashes(data: cbor.Value, field: str) -> tuple[bytes, ...]:
@@ -86,8 +99,10 @@ def split_hashes(data: cbor.Value, field: str) -> tuple[bytes, ...]:
 
 def format_bundle(bundle: Bundle) -> bytes:
     """The bytes of a bundle file."""
+    anchors: list[cbor.Value] = [[*anchor_value(a.evidence), b"".join(a.proof)] for a in bundle.anchors]
     return cbor.encode(
         {
+            **({"anchors": anchors} if anchors else {}),
             "format": FORMAT,
             "subject": bundle.subject,
             "head": bundle.head,
@@ -112,7 +127,7 @@ def parse_bundle(data: bytes) -> Bundle:
     value = cbor.decode(data, what="bundle")
     if type(value) is dict and value.get("format") != FORMAT:
         raise Malformed("bundle.format", f"{shown(value.get('format'))} is not {FORMAT}")
-    value = fields(value, "bundle", keys)
+    value = fields(value, "bundle", keys, ("anchors",))
     return Bundle(
         subject=check_iri(value["subject"], "bundle.subject"),
         head=_note(value["head"], "bundle.head"),
@@ -120,6 +135,7 @@ def parse_bundle(data: bytes) -> Bundle:
         entries=_parse_entries(value["entries"]),
         nodes=split_hashes(value["nodes"], "bundle.nodes"),
         manifest=_parse_manifest(value["manifest"]),
+        anchors=_parse_anchors(value["anchors"]) if "anchors" in value else (),
     )
 
 
@@ -139,6 +155,18 @@ def _parse_marks(value: cbor.Value) -> tuple[Mark, ...]:
             raise Malformed(field, "not [checkpoint, hashes]")
         marks.append(Mark(_note(item[0], field), split_hashes(item[1], field)))
     return tuple(marks)
+
+
+def _parse_anchors(value: cbor.Value) -> tuple[Anchor, ...]:
+    if type(value) is not list or not 1 <= len(value) <= MAX_ANCHORS:
+        raise Malformed("bundle.anchors", f"not an array of 1 to {MAX_ANCHORS}")
+    anchors = []
+    for number, item in enumerate(value):
+        field = f"bundle.anchors[{number}]"
+        if type(item) is not list or not item:
+            raise Malformed(field, "not an array of the anchor's members and hashes")
+        anchors.append(Anchor(parse_anchor(item[:-1], field), split_hashes(item[-1], field)))
+    return tuple(anchors)
 
 
 def _parse_entries(value: cbor.Value) -> tuple[tuple[int, bytes], ...]:
