@@ -1,12 +1,12 @@
 """Contracts on the embedded engine: no signatures, no fees, no files, and the clock stands where the test puts it.
 
-    world = World()
-    anchor = world.deploy("CheckpointAnchor")
-    log_id = anchor.send(ALICE, "register", "twin.example/log", ALICE.address).value      (a call, then the transaction)
-    assert anchor.call("ownerOf", log_id) == ALICE.address
-    with refused("NotOwner"):
-        anchor.send(BOB, "transferLog", log_id, BOB.address)
-    before = world.snapshot(); world.time += 3600; ...; world.revert(before)
+world = World()
+anchor = world.deploy("CheckpointAnchor")
+log_id = anchor.send(ALICE, "register", "twin.example/log", ALICE.address).value
+assert anchor.call("ownerOf", log_id) == ALICE.address
+with refused("NotOwner"):
+    anchor.send(BOB, "transferLog", log_id, BOB.address)
+before = world.snapshot(); world.time += 3600; ...; world.revert(before)
 """
 
 from __future__ import annotations
