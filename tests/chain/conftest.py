@@ -1,0 +1,45 @@
+"""Fixtures of the chain's tests: a real node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chain.anvil import BINARY, Anvil
+
+
+def _need_anvil() -> None:
+    if not BINARY.is_file():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs anvil at {BINARY}: npm ci in contracts/")
+        pytest.skip(f"no anvil at {BINARY}: npm ci in contracts/")
+
+
+@pytest.fixture(scope="module")
+def shared_anvil() -> Iterator[Anvil]:
+    """One node for a module's tests that only add to the chain."""
+    _need_anvil()
+    node = Anvil()
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def anvil() -> Iterator[Anvil]:
+    """A fresh node."""
+    _need_anvil()
+    node = Anvil()
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def lasting_anvil(tmp_path: Path) -> Iterator[Anvil]:
+    """A fresh node that keeps its chain in a file, so that it can be stopped and started."""
+    _need_anvil()
+    node = Anvil(tmp_path / "anvil.json")
+    yield node
+    node.close()
