@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
-from twinproof.errors import NotFound
+from twinproof.errors import Corrupt, NotFound
 from twinproof.log.reader import Reader
+from twinproof.node.anchor_store import AnchorStore
 from twinproof.proof import cose
+from twinproof.proof.anchor import AnchoredHead, check_anchor
 from twinproof.proof.keys import PrivateKey
 from twinproof.proof.receipt import SignedRoot, format_inclusion, sign_root
 from twinproof.proof.tlog_proof import TlogProof, format_tlog_proof
-from twinproof.twin.evidence import MAX_MARKS, Bundle, Manifest, Mark, StreamSummary, format_bundle
+from twinproof.twin.evidence import MAX_ANCHORS, MAX_MARKS, Anchor, Bundle, Manifest, Mark, StreamSummary, format_bundle
 from twinproof.twin.grants import log_subject
 from twinproof.twin.statement import parse_statement
 from twinproof.twin.stream import twin_prefix
@@ -22,10 +26,11 @@ Progress = Callable[[int, int], None]
 class EvidenceBuilder:
     """Makes evidence about entries that are published; safe to use from several threads."""
 
-    def __init__(self, reader: Reader, origin: str, key: PrivateKey) -> None:
+    def __init__(self, reader: Reader, origin: str, key: PrivateKey, anchors: AnchorStore | None = None) -> None:
         self._reader = reader
         self._origin = origin
         self._key = key
+        self._anchors = anchors
         self._signed: SignedRoot | None = None
 
     def receipt(self, index: int) -> bytes:
@@ -62,7 +67,8 @@ class EvidenceBuilder:
     def bundle(self, subject: str, generator: str, progress: Progress | None = None) -> bytes:
         """The history bundle of one twin, up to the newest published checkpoint.
 
-        Raises `NotFound` if the log holds nothing about `subject`.
+        Raises `NotFound` if the log holds nothing about `subject`, `Corrupt` if an anchor records another history
+        than the log's.
         """
         head = self._reader.head()
         own = self._indices(subject, head.size)
@@ -82,6 +88,7 @@ class EvidenceBuilder:
                 entries=tuple(entries),
                 nodes=tuple(self._reader.many(indices, head.size)),
                 manifest=_manifest((raw for _, raw in entries), generator),
+                anchors=tuple(self._anchored(indices, head.size)),
             )
         )
 
@@ -110,6 +117,31 @@ class EvidenceBuilder:
             covered = after.size if after else size
             wanted.update(kept.size for kept in (before, after) if kept is not None and 0 < kept.size < size)
         return sorted(wanted)
+
+    def _anchored(self, indices: Sequence[int], size: int) -> list[Anchor]:
+        """Of each chain the anchors that give some entry its earliest block."""
+        store = self._anchors
+        if store is None:
+            return []
+        wanted: set[bytes] = set()
+        for chain_id in store.chains():
+            steps = store.steps(chain_id, size)
+            firsts = (bisect_right(steps, index, key=itemgetter(0)) for index in indices)
+            wanted.update(steps[at][1] for at in firsts if at < len(steps))
+        found = [(check_anchor(evidence), evidence) for evidence in map(store.read, wanted)]
+        found.sort(key=lambda pair: pair[0].order)
+        if len(found) > MAX_ANCHORS:
+            # Fewer anchors leave wider bounds, never wrong ones; the last of all stays, or the newest had none.
+            found = [found[(number + 1) * len(found) // MAX_ANCHORS - 1] for number in range(MAX_ANCHORS)]
+        return [Anchor(evidence, self._consistency(head, size)) for head, evidence in found]
+
+    def _consistency(self, anchored: AnchoredHead, size: int) -> tuple[bytes, ...]:
+        if self._reader.root(anchored.size) != anchored.root:
+            raise Corrupt(
+                f"block {anchored.block_number} of chain {anchored.chain_id} records another root for {anchored.size} "
+                "entries than this log has: one of the two is a fork"
+            )
+        return tuple(self._reader.consistency(anchored.size, size))
 
 
 def _manifest(raws: Iterable[bytes], generator: str) -> Manifest:

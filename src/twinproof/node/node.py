@@ -5,6 +5,7 @@ FOLDER/log.db             the log (SQLite)
 FOLDER/log.pin            the last checkpoint signed here; see twinproof.log.pin
 FOLDER/keys/              log.key, log-pq.key, operator.pem: mode 0600
 FOLDER/operator.json      the operator's signer card
+FOLDER/chain/anchors.db   evidence of where the log was anchored; see twinproof.node.anchor_store
 FOLDER/policy.txt         what to hand to an auditor: the C2SP trust policy of this log alone
 """
 
@@ -24,6 +25,7 @@ from twinproof.log.sqlite import SqliteStore
 from twinproof.log.store import Entry
 from twinproof.log.writer import Writer
 from twinproof.node import keyring
+from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.cards import SignerCard
 from twinproof.node.config import FILE_NAME, Config, check_origin, format_config, load_config
 from twinproof.node.evidence import EvidenceBuilder
@@ -45,6 +47,7 @@ DATABASE: Final = "log.db"
 PIN: Final = "log.pin"
 POLICY: Final = "policy.txt"
 OPERATOR_CARD: Final = "operator.json"
+ANCHORS: Final = "chain/anchors.db"
 
 
 def init_node(folder: Path, origin: str, operator: str, *, clock: Clock = time.time) -> None:
@@ -109,7 +112,8 @@ class Node:
         self.store = store
         self.reader = reader
         self.signers = signers
-        self.evidence = EvidenceBuilder(reader, config.origin, PrivateKey(keys.EDDSA, signers[0].seed))
+        self.anchors = AnchorStore(folder / ANCHORS)
+        self.evidence = EvidenceBuilder(reader, config.origin, PrivateKey(keys.EDDSA, signers[0].seed), self.anchors)
 
     @property
     def receipt_key(self) -> PublicKey:

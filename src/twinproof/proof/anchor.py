@@ -29,6 +29,8 @@ MAX_NODES: Final = 16
 """Of one proof. The longest key of an index below 2^32 has 10 nibbles."""
 MAX_INDEX: Final = 1 << 32
 MAX_CHAIN_ID: Final = 1 << 63
+MAX_TIME: Final = 1 << 53
+"""POSIX seconds; spec/README.md."""
 MAX_HEADER_ITEMS: Final = 64
 """Prague has 21; later forks append."""
 MAX_LOGS: Final = 4096
@@ -145,7 +147,7 @@ def check_anchor(evidence: AnchorEvidence) -> AnchoredHead:
     contract, log_id, size, root, time = _event(receipt, evidence.position)
     if _chain_id(transaction) != evidence.chain_id:
         raise BadProof(f"the transaction is not for the chain {evidence.chain_id}")
-    if time != rlp.as_int(header[11], "header.timestamp"):
+    if not 0 < time < MAX_TIME or time != rlp.as_int(header[11], "header.timestamp"):
         raise BadProof("the event's time is not the block's")
     return AnchoredHead(
         chain_id=evidence.chain_id,
