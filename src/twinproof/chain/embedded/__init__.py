@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from twinproof.chain.embedded.chain import EmbeddedChain
 from twinproof.chain.embedded.genesis import Genesis
+from twinproof.chain.embedded.replay import Replayed, replay
 
-__all__ = ["EmbeddedChain", "Genesis"]
+__all__ = ["EmbeddedChain", "Genesis", "Replayed", "replay"]

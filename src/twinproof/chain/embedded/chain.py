@@ -10,30 +10,35 @@ Who runs it can rewrite it as a whole; that is what anchors on somebody else's c
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twinproof.chain.embedded import state
 from twinproof.chain.embedded.blocks import MadeBlock, make_block, make_genesis, next_context
-from twinproof.chain.embedded.engine import BlockContext, Engine, Message, Outcome
+from twinproof.chain.embedded.compaction import KEEP_STATES, compact
+from twinproof.chain.embedded.engine import BlockContext, Engine, Message, NodeMissing, Outcome
 from twinproof.chain.embedded.genesis import Genesis
 from twinproof.chain.embedded.rules import next_base_fee
 from twinproof.chain.embedded.store import ChainStore, set_meta
 from twinproof.chain.encoding import Header, decode_header
 from twinproof.chain.model import Block, Fees, Log, Receipt, Request, Topics
 from twinproof.chain.transactions import Transaction, floor_gas, intrinsic_gas, parse_transaction
-from twinproof.errors import ChainError, ConfigError, Corrupt, OutOfFunds, Reverted
+from twinproof.errors import ChainError, ConfigError, Corrupt, LogError, OutOfFunds, Reverted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-GAS_PRECISION = 64
+_LOG = logging.getLogger(__name__)
+COMPACT_EVERY: Final = 1024
+"""Blocks."""
+GAS_PRECISION: Final = 64
 """An estimate is at most a 64th above the least that is enough."""
 
 
@@ -44,6 +49,7 @@ class EmbeddedChain:
         """Use `open`."""
         self._store = store
         self._clock = clock
+        self._keep_states = KEEP_STATES
         self._engine_given = engine
         self._engine_lock = Lock()
         self.genesis = genesis
@@ -56,16 +62,19 @@ class EmbeddedChain:
         genesis: Genesis | None = None,
         clock: Callable[[], float] = time.time,
         engine: Engine | None = None,
+        keep_states: int = KEEP_STATES,
         read_only: bool = False,
     ) -> EmbeddedChain:
         """Open the file, or make it with `genesis`; None lives in memory. `clock` gives POSIX seconds.
 
+        Of a file, the state of the newest `keep_states` blocks stays; older ones go every `COMPACT_EVERY` blocks.
         Raises `ConfigError` if the file is no chain, or has another genesis than the one given; `NotFound`,
         `StorageFailed`, `Corrupt`.
         """
         store = ChainStore(None if path is None else Path(path), read_only=read_only)
         try:
             chain = cls(store, genesis or Genesis(1), clock, engine)
+            chain._keep_states = keep_states
             chain.genesis = chain._require_genesis(genesis)
         except BaseException:
             store.database.close()
@@ -192,7 +201,7 @@ class EmbeddedChain:
         header = self._header(block)
         try:
             yield header
-        except KeyError:
+        except NodeMissing:
             raise self._missing(header) from None
 
     def _missing(self, header: Header) -> ChainError | Corrupt:
@@ -284,7 +293,7 @@ class EmbeddedChain:
                 return hashes
             block = self._make(fresh)
             self._store.add(writer, block)
-        self._store.remember(block)
+        self._added(block)
         return hashes
 
     def mine(self, count: int = 1) -> Block:
@@ -295,11 +304,27 @@ class EmbeddedChain:
                 self._store.add(writer, block)
         return self.head()
 
+    def _added(self, block: MadeBlock) -> None:
+        self._store.remember(block)
+        if block.header.number % COMPACT_EVERY == 0 and self._store.database.path is not None:
+            try:
+                self.compact()
+            except LogError as problem:
+                # The block is durable and must be acknowledged; a later compaction does this one's work.
+                _LOG.warning("the chain was not compacted: %s", problem)
+
+    def compact(self) -> int:
+        """Let go of states older than the newest `keep_states`; how many nodes went.
+
+        Blocks, transactions, receipts, logs stay. May be killed at any time, and run beside writers.
+        """
+        return compact(self._store, self._keep_states)
+
     def _make(self, transactions: Sequence[Transaction]) -> MadeBlock:
         parent = self._head()
         try:
             return make_block(self._engine, self._store.nodes, parent, self._next_context(parent[1]), transactions)
-        except KeyError:
+        except NodeMissing:
             raise self._missing(parent[1]) from None
 
     # --- for tests ----------------------------------------------------------------------------
@@ -321,6 +346,8 @@ def _answer(outcome: Outcome) -> bytes:
     if outcome.succeeded:
         return outcome.output
     if outcome.reverted:
-        shown = f"0x{outcome.output.hex()}" if outcome.output else "without a reason"
-        raise Reverted(shown, outcome.output)
+        # Here, because it knows ABI libraries, and most answers need none.
+        from twinproof.chain.abi import explain_revert
+
+        raise Reverted(explain_revert(outcome.output), outcome.output)
     raise ChainError(f"the code failed: {outcome.problem}")

@@ -214,6 +214,13 @@ class Database:
                 if not done:
                     self._roll_back(writer)
 
+    def shrink(self) -> None:
+        """Give free pages back to the file system, as far as nobody else is busy."""
+        with self._lock, suppress(sqlite3.OperationalError):
+            if self._writer is not None:
+                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def _roll_back(self, writer: sqlite3.Connection) -> None:
         if self.path is None:
             writer.execute("ROLLBACK")

@@ -13,7 +13,11 @@ from typing import Protocol
 from twinproof.chain.transactions import AccessList, Transaction
 
 Nodes = Callable[[bytes], bytes]
-"""Content by its keccak-256; raises `KeyError` for what is not kept."""
+"""Content by its keccak-256; raises `NodeMissing` for what is not kept."""
+
+
+class NodeMissing(LookupError):
+    """A node or code is not kept; `args[0]` is its hash. Not a `KeyError`, which tries take for something else."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """py-evm behind the engine's seam: Prague's rules and the P-256 precompile (RIP-7212, EIP-7951).
 
-Importing it takes a second. Transactions arrive parsed and checked, so only py-evm's state transition is used: not its chains, headers,
-transaction classes or databases.
+Importing it takes a second. Transactions arrive parsed and checked, so only py-evm's state transition is used: not its
+chains, headers, transaction classes or databases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -17,10 +18,13 @@ from eth.db.backends.base import BaseDB
 from eth.exceptions import Revert
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.prague.computation import PragueComputation
+from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 from eth.vm.forks.prague.state import PragueState
+from eth.vm.interrupt import MissingBytecode
 from eth_typing import Address
+from trie.exceptions import MissingTrieNode
 
-from twinproof.chain.embedded.engine import BlockContext, Event, Execution, Message, Nodes, Outcome, Payer
+from twinproof.chain.embedded.engine import BlockContext, Event, Execution, Message, NodeMissing, Nodes, Outcome, Payer
 from twinproof.chain.encoding import EMPTY_CODE
 from twinproof.chain.transactions import Transaction, floor_gas, intrinsic_gas
 from twinproof.proof.keys import verify_p256_digest
@@ -41,7 +45,13 @@ def _p256verify(computation: ComputationAPI) -> ComputationAPI:
     return computation
 
 
+_SELFDESTRUCT: Final = 0xFF
+# py-evm warns the operator, in Python's way, of a choice that a contract has made; what does the work is inside.
+_QUIET: Any = PRAGUE_OPCODES[_SELFDESTRUCT]
+
+
 class _Computation(PragueComputation):
+    opcodes = {**PRAGUE_OPCODES, _SELFDESTRUCT: _QUIET.__wrapped__}  # noqa: RUF012 - py-evm's own shape
     _precompiles = {**PragueComputation.get_precompiles(), P256VERIFY: _p256verify}  # noqa: RUF012 - py-evm's own shape
 
 
@@ -58,7 +68,13 @@ class _Overlay(BaseDB):
 
     def __getitem__(self, key: bytes) -> bytes:
         found = self.made.get(key)
-        return self._nodes(key) if found is None else found
+        if found is not None:
+            return found
+        try:
+            return self._nodes(key)
+        except NodeMissing:
+            # py-evm asks for nodes that may well not be there, and tells with its own errors which one it needed.
+            raise KeyError(key) from None
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         self.made[key] = value
@@ -73,6 +89,16 @@ class _Overlay(BaseDB):
         except KeyError:
             return False
         return True
+
+
+@contextmanager
+def _missing_named() -> Iterator[None]:
+    try:
+        yield
+    except MissingTrieNode as problem:
+        raise NodeMissing(bytes(problem.missing_node_hash)) from None
+    except MissingBytecode as problem:
+        raise NodeMissing(bytes(problem.missing_code_hash)) from None
 
 
 class PyEvmExecution:
@@ -95,10 +121,12 @@ class PyEvmExecution:
         )
         self._state: Any = _State(cast(Any, AtomicDB(self._overlay)), execution, cast(Any, state_root))
 
+    @_missing_named()
     def payer(self, address: bytes) -> Payer:
         state = self._state
         return Payer(state.get_nonce(address), state.get_balance(address), state.get_code_hash(address) != EMPTY_CODE)
 
+    @_missing_named()
     def apply(self, transaction: Transaction) -> Outcome:
         self._state.lock_changes()
         signed = _as_pyevm(
@@ -119,6 +147,7 @@ class PyEvmExecution:
         self._state.clear_transient_storage()
         return _outcome(computation, transaction.gas, transaction.to, transaction.data)
 
+    @_missing_named()
     def call(self, message: Message) -> Outcome:
         self._state.lock_changes()
         intrinsic = intrinsic_gas(message.to, message.data, message.access_list)
@@ -138,6 +167,7 @@ class PyEvmExecution:
         computation = executor.build_computation(executor.build_evm_message(free), free)
         return _outcome(computation, message.gas + intrinsic, message.to, message.data)
 
+    @_missing_named()
     def finish(self) -> tuple[bytes, Mapping[bytes, bytes]]:
         self._state.lock_changes()
         self._state.persist()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from twinproof.chain import rlp
 from twinproof.chain.embedded.blocks import MadeBlock
 from twinproof.chain.embedded.database import Database
+from twinproof.chain.embedded.engine import NodeMissing
 from twinproof.chain.encoding import Header, block_of, decode_header
 from twinproof.chain.model import Block, Log, Receipt, Topics
 from twinproof.chain.transactions import created_address, read_transaction
@@ -32,7 +33,7 @@ class Nodes:
         if found is None:
             rows = self._database.read("SELECT data FROM node WHERE hash = ?", (digest,))
             if not rows:
-                raise KeyError(digest)
+                raise NodeMissing(digest)
             found = rows[0][0]
             self.remember(digest, found)
         return found
