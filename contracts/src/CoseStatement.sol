@@ -46,7 +46,7 @@ library CoseStatement {
     uint256 private constant MAX_STATEMENT = 61_440;
     /// @dev IRIs have at most 512 characters of at most 4 bytes.
     uint256 private constant MAX_IRI = 2048;
-    uint256 private constant MAX_MEDIA_TYPE = 191;
+    uint256 private constant MAX_MEDIA_TYPE = 192;
     uint256 private constant MAX_UNIT = 16;
     uint256 private constant SIGNATURE = 64;
     /// @dev The major types of CBOR.

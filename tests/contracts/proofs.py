@@ -59,7 +59,7 @@ def tree(salt: int = 0) -> merkle.NodeReader:
 
 
 def sparse(leaves: Iterable[int], salt: int = 0) -> merkle.NodeReader:
-    """A tree of any size. Nodes above `leaves`, if any are given, are true hashes of their children; others are made up."""
+    """A tree of any size: the nodes above `leaves`, or all, are true hashes of their children; others are made up."""
     wanted = tuple(leaves)
 
     @cache
