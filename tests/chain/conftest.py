@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chain.anvil import BINARY, Anvil
+
+# py_ecc, which the foreign implementations bring along, allows 100,000 nested calls to everything in this process;
+# json then runs out of the C stack. It does so once, at its first import.
+_LIMIT = sys.getrecursionlimit()
+importlib.import_module("py_ecc")
+sys.setrecursionlimit(_LIMIT)
 
 
 def _need_anvil() -> None:

@@ -10,14 +10,21 @@ The file chooses how much memory and time its password costs, so that is bounded
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import re
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
+
+from Crypto.Cipher import AES
 
 from twinproof.chain.accounts import KEY_SIZE, Account
-from twinproof.chain.hexadecimal import format_address
+from twinproof.chain.hexadecimal import format_address, keccak
 from twinproof.errors import ConfigError, Malformed, StorageFailed, TooLarge, WrongPassword
 from twinproof.log.files import sync_folder
 
@@ -36,24 +43,29 @@ _HEX: Final = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})*)", re.ASCII)
 
 def format_keystore(account: Account, password: str, *, n: int = SCRYPT_N) -> bytes:
     """The file's JSON, encrypted by scrypt with cost `n` (a power of two). Raises `Malformed`."""
-    from eth_keyfile.keyfile import create_keyfile_json  # 0.7 s
-
     _check_cost(n, 8, 1, "keystore")
-    value = create_keyfile_json(account.key, _password(password), kdf="scrypt", iterations=n, salt_size=32)
-    value["address"] = account.address.hex()
+    salt, iv = secrets.token_bytes(32), secrets.token_bytes(16)
+    derived = _derive(password, salt, n, 8, 1)
+    ciphertext = _aes_ctr(derived, iv, account.key)
+    crypto = {
+        "cipher": "aes-128-ctr",
+        "cipherparams": {"iv": iv.hex()},
+        "ciphertext": ciphertext.hex(),
+        "kdf": "scrypt",
+        "kdfparams": {"dklen": 32, "n": n, "r": 8, "p": 1, "salt": salt.hex()},
+        "mac": keccak(derived[16:] + ciphertext).hex(),
+    }
+    value = {"version": 3, "id": str(uuid4()), "address": account.address.hex(), "crypto": crypto}
     return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def parse_keystore(data: bytes, password: str, field: str = "keystore") -> Account:
     """The account in a file; raises `Malformed`, `TooLarge` for a cost over the bounds, `WrongPassword`."""
-    from eth_keyfile.keyfile import decode_keyfile_json
-
-    crypto, address = _check(data, field)
-    try:
-        key = decode_keyfile_json({"version": 3, "crypto": crypto}, _password(password))
-    except ValueError:  # the MAC: every other value was checked
-        raise WrongPassword(f"{field}: the password is wrong, or the file was changed") from None
-    account = Account(key)
+    box, address = _check(data, field)
+    derived = _derive(password, box.salt, box.n, box.r, box.p)
+    if not hmac.compare_digest(keccak(derived[16:] + box.ciphertext), box.mac):
+        raise WrongPassword(f"{field}: the password is wrong, or the file was changed")
+    account = Account(_aes_ctr(derived, box.iv, box.ciphertext))
     if address is not None and address != account.address:
         named, found = format_address(address), format_address(account.address)
         raise Malformed(f"{field}.address", f"says {named}, but the key is that of {found}")
@@ -93,8 +105,19 @@ def read_keystore(path: Path, password: str) -> Account:
     return parse_keystore(data, password, str(path))
 
 
-def _check(data: bytes, field: str) -> tuple[dict[str, Any], bytes | None]:
-    """The `crypto` object, normalised, and the address that the file claims."""
+@dataclass(frozen=True, slots=True)
+class _Box:
+    ciphertext: bytes
+    iv: bytes
+    mac: bytes
+    salt: bytes
+    n: int
+    r: int
+    p: int
+
+
+def _check(data: bytes, field: str) -> tuple[_Box, bytes | None]:
+    """What is encrypted and how, and the address that the file claims."""
     if len(data) > MAX_FILE:
         raise TooLarge(field, f"has more than {MAX_FILE} bytes")
     try:
@@ -113,15 +136,17 @@ def _check(data: bytes, field: str) -> tuple[dict[str, Any], bytes | None]:
     if cost["dklen"] != 32:
         raise Malformed(f"{field}.crypto.kdfparams.dklen", "is not 32")
     _check_cost(cost["n"], cost["r"], cost["p"], f"{field}.crypto.kdfparams")
+    box = _Box(
+        ciphertext=_hex(crypto.get("ciphertext"), f"{field}.crypto.ciphertext", KEY_SIZE),
+        iv=_hex(cipher.get("iv"), f"{field}.crypto.cipherparams.iv", 16),
+        mac=_hex(crypto.get("mac"), f"{field}.crypto.mac", 32),
+        salt=_hex(kdf.get("salt"), f"{field}.crypto.kdfparams.salt"),
+        n=cost["n"],
+        r=cost["r"],
+        p=cost["p"],
+    )
     address = value.get("address")
-    return {
-        "cipher": "aes-128-ctr",
-        "cipherparams": {"iv": _hex(cipher.get("iv"), f"{field}.crypto.cipherparams.iv", 16).hex()},
-        "ciphertext": _hex(crypto.get("ciphertext"), f"{field}.crypto.ciphertext", KEY_SIZE).hex(),
-        "kdf": "scrypt",
-        "kdfparams": {**cost, "salt": _hex(kdf.get("salt"), f"{field}.crypto.kdfparams.salt").hex()},
-        "mac": _hex(crypto.get("mac"), f"{field}.crypto.mac", 32).hex(),
-    }, None if address is None else _hex(address, f"{field}.address", 20)
+    return box, None if address is None else _hex(address, f"{field}.address", 20)
 
 
 def _check_cost(n: int, r: int, p: int, field: str) -> None:
@@ -131,6 +156,15 @@ def _check_cost(n: int, r: int, p: int, field: str) -> None:
         raise TooLarge(
             field, f"scrypt with n={n}, r={r}, p={p} would take more than {MAX_MEMORY >> 20} MiB or too long"
         )
+
+
+def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return hashlib.scrypt(_password(password), salt=salt, n=n, r=r, p=p, dklen=32, maxmem=2 * MAX_MEMORY)
+
+
+def _aes_ctr(derived: bytes, iv: bytes, data: bytes) -> bytes:
+    cipher = AES.new(derived[:16], AES.MODE_CTR, nonce=b"", initial_value=iv)
+    return cipher.encrypt(data)
 
 
 def _password(text: str) -> bytes:
