@@ -10,7 +10,6 @@ The file chooses how much memory and time its password costs, so that is bounded
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from Crypto.Cipher import AES
+from Crypto.Protocol.KDF import scrypt
 
 from twinproof.chain.accounts import KEY_SIZE, Account
 from twinproof.chain.hexadecimal import format_address, keccak
@@ -159,7 +159,9 @@ def _check_cost(n: int, r: int, p: int, field: str) -> None:
 
 
 def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(_password(password), salt=salt, n=n, r=r, p=p, dklen=32, maxmem=2 * MAX_MEMORY)
+    # Not hashlib's: OpenSSL refuses n above 2^(16 r), which old wallets wrote (r = 1), the format's own example, too.
+    derived = scrypt(_password(password), salt, 32, n, r, p)  # type: ignore[arg-type]
+    return bytes(derived)  # type: ignore[arg-type]
 
 
 def _aes_ctr(derived: bytes, iv: bytes, data: bytes) -> bytes:
