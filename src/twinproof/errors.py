@@ -268,6 +268,12 @@ class ChainLied(ChainError):
     code = "chain-lied"
 
 
+class ForkedHistory(ChainError):
+    """The chain holds a head that is no prefix of this log: one of the two is not the history it claims to be."""
+
+    code = "forked"
+
+
 class TransactionRefused(ChainError):
     """The chain does not take a transaction."""
 

@@ -1,0 +1,289 @@
+"""Anchoring: the log's heads, recorded on a chain by the CheckpointAnchor contract.
+
+    chain's latest head ─▶ a prefix of this log? ─▶ due? ─▶ consistency proof ─▶ submit(purpose of the old size)
+    Anchored events ─▶ evidence (header, receipt, proofs) in the anchor store, for bundles
+
+Nothing is remembered but in the log, on the chain and in the sender's outbox: each round asks the chain for the
+newest head, and the purpose is made from that head, so that a crash at any point neither sends twice nor leaves a
+gap. Evidence comes from the events alone, whoever sent them, and is made again if the store is lost.
+
+A head on the chain that is no prefix of this log means that one of the two is forged: the task stops for good and
+says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from twinproof.chain.anchors import NO_HEAD, Anchored, CheckpointAnchor, Head
+from twinproof.chain.hexadecimal import keccak
+from twinproof.chain.model import Chain
+from twinproof.chain.proofs import prove_anchor
+from twinproof.errors import ConfigError, ForkedHistory, InternalError, TwinproofError
+from twinproof.log.reader import Reader
+from twinproof.node.anchor_store import AnchorStore
+from twinproof.node.config import ChainSettings
+from twinproof.node.node import Clock
+from twinproof.node.submissions import Submission, Submitter
+
+RANGE: Final = 2000
+"""Blocks asked for at once."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReport:
+    """How the anchoring stands, for people and for monitoring."""
+
+    size: int = 0
+    """Entries that the newest anchor covers; 0 before the first."""
+    time: int = 0
+    """The newest anchor's, POSIX seconds."""
+    block: int = 0
+    """Of the newest confirmed anchor."""
+    count: int = 0
+    """Anchors on the chain."""
+    behind_entries: int = 0
+    """Entries that no anchor covers."""
+    behind_seconds: float = 0.0
+    """Age of the newest anchor, if there are such entries."""
+    spent: int = 0
+    """Wei that this node's account paid for confirmed anchors."""
+    due: float | None = None
+    """When the next anchor is due, POSIX seconds; None while there is nothing to anchor."""
+    pending: bool = False
+    """Whether a transaction is under way."""
+    problem: str = ""
+    """Why it does not get on; empty if it does."""
+    forked: bool = False
+    """Whether the chain contradicts this log; nothing is anchored any more."""
+
+
+class Anchoring:
+    """One per log and chain. `step` does one round; `tasks.Task` runs rounds in a thread."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        chain: Chain,
+        anchors: CheckpointAnchor,
+        log_id: bytes,
+        submitter: Submitter,
+        store: AnchorStore,
+        *,
+        settings: ChainSettings,
+        clock: Clock,
+        confirmations: int = 0,
+        first_block: int = 0,
+        on_problem: Callable[[TwinproofError], None] | None = None,
+    ) -> None:
+        """`first_block` is the one that made the contract."""
+        self.problem: TwinproofError | None = None
+        """The last failure; None once a round went well."""
+        self.report = AnchorReport()
+        self._reader = reader
+        self._chain = chain
+        self._anchors = anchors
+        self._log_id = log_id
+        self._submitter = submitter
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._confirmations = confirmations
+        self._first = first_block
+        self._on_problem = on_problem
+        self._told = ""
+        self._fork: ForkedHistory | None = None
+        self._wanted = 0
+        self._have: set[tuple[bytes, int]] | None = None
+        self._next = first_block
+        self._confirmed: list[Anchored] = []
+        self._spent = 0
+
+    # --- for others -----------------------------------------------------------------------------
+
+    def want(self, size: int) -> None:
+        """Let an anchor of at least `size` entries be due at once."""
+        self._wanted = max(self._wanted, size)
+
+    def covering(self, index: int) -> Head | None:
+        """The smallest confirmed anchored head that covers the entry `index`."""
+        confirmed = self._confirmed
+        at = bisect_right(confirmed, index, key=_size_of)
+        return confirmed[at].head if at < len(confirmed) else None
+
+    # --- a round --------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Collect evidence, and anchor if it is due; False if something failed, which `problem` tells."""
+        self.problem = None
+        try:
+            self._step()
+        except ForkedHistory as problem:
+            self._fork = problem
+            self._report_problem(problem)
+        except TwinproofError as problem:
+            self._report_problem(problem)
+        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
+            _LOG.exception("anchoring failed")
+            self._report_problem(InternalError(f"{type(problem).__name__}: {problem}"))
+        return self.problem is None
+
+    def _report_problem(self, problem: TwinproofError) -> None:
+        self.problem = problem
+        self.report = replace(self.report, problem=f"{problem.code}: {problem}", forked=self._fork is not None)
+        if self._on_problem is not None:
+            self._on_problem(problem)
+        elif str(problem) != self._told:
+            self._told = str(problem)
+            _LOG.error("%s: %s", problem.code, problem)
+
+    def _step(self) -> None:
+        if self._fork is not None:
+            # For good: whoever holds the other history must be found before anything is added to either.
+            raise self._fork
+        self._collect()
+        old, count = self._newest()
+        submission = self._find(old)
+        due = self._due(old)
+        self._tell(old, count, due, submission)
+        if submission is None or submission.failed or self._undone(submission):
+            if due is None or due > self._clock():
+                return
+            submission = self._submit(old, submission)
+            self._tell(old, count, due, submission)
+        if submission.receipt is not None:
+            self._collect()
+
+    # --- what the chain has -----------------------------------------------------------------------
+
+    def _newest(self) -> tuple[Head, int]:
+        """The newest head on the chain, and how many there are; raises `ForkedHistory` if it is none of this log."""
+        latest = self._anchors.latest(self._log_id)
+        if not latest.count:
+            if self._anchors.owner(self._log_id) is None:
+                raise ConfigError("the log is not registered with the contract; do so with: twinproof chain deploy")
+            return NO_HEAD, 0
+        head = Head(latest.size, latest.time, self._root(latest.size))
+        # While we asked, another head may have come.
+        if not self._anchors.is_anchored(self._log_id, head) and self._anchors.latest(self._log_id) == latest:
+            raise ForkedHistory(
+                f"the chain {self._chain.chain_id} has another head of {latest.size} entries under this log's id than "
+                "this log: the history was forked. Nothing will be anchored; compare this log with what others have"
+            )
+        return head, latest.count
+
+    def _root(self, size: int) -> bytes:
+        have = self._reader.head().size
+        if size > have:
+            raise ForkedHistory(
+                f"the chain {self._chain.chain_id} has a head of {size} entries under this log's id, but this log has "
+                f"{have}: it was rolled back, or somebody else continues it. Nothing will be anchored"
+            )
+        return self._reader.root(size)
+
+    def _collect(self) -> None:
+        """Take in confirmed anchors, and keep evidence of those that the store does not have."""
+        if self._have is None:
+            kept = self._store.all()
+            self._have = {(keccak(one.header), one.index) for one in kept if one.chain_id == self._chain.chain_id}
+        self._drop_gone()
+        last = self._chain.head().number - self._confirmations
+        while self._next <= last:
+            upto = min(last, self._next + RANGE - 1)
+            for anchored in self._anchors.events(self._log_id, self._next, upto):
+                self._take(anchored)
+            self._next = upto + 1
+
+    def _take(self, anchored: Anchored) -> None:
+        if anchored.head.size in {known.head.size for known in self._confirmed[-1:]}:
+            return  # a round that failed in the middle of a range had it
+        if self._root(anchored.head.size) != anchored.head.root:
+            raise ForkedHistory(
+                f"block {anchored.log.number} of chain {self._chain.chain_id} anchors another head of "
+                f"{anchored.head.size} entries under this log's id than this log has. Nothing will be anchored"
+            )
+        place = (anchored.log.block, anchored.log.transaction_index)
+        if self._have is not None and place not in self._have:
+            # The evidence is durable before the anchor counts: a crash here finds the event again.
+            self._store.add(prove_anchor(self._chain, anchored.log))
+            self._have.add(place)
+        receipt = self._chain.receipt(anchored.log.transaction)
+        if receipt is not None and receipt.sender == self._submitter.address:
+            self._spent += receipt.gas_used * receipt.gas_price
+        self._confirmed.append(anchored)
+
+    def _drop_gone(self) -> None:
+        """Forget confirmed anchors whose blocks a reorganisation took away, and their evidence."""
+        while self._confirmed:
+            newest = self._confirmed[-1].log
+            block = self._chain.block(newest.number)
+            if block is not None and block.hash == newest.block:
+                return
+            _LOG.warning("the chain reorganised: the anchor in block %d is gone", newest.number)
+            for evidence in self._store.all():
+                if keccak(evidence.header) == newest.block:
+                    self._store.remove(evidence)
+            if self._have is not None:
+                self._have.discard((newest.block, newest.transaction_index))
+            self._confirmed.pop()
+            self._next = min(self._next, newest.number, *(known.log.number + 1 for known in self._confirmed[-1:]))
+
+    # --- what is sent -----------------------------------------------------------------------------
+
+    def _due(self, old: Head) -> float | None:
+        """When the next anchor is due, POSIX seconds; None if the log has not grown since `old`."""
+        size = self._reader.head().size
+        if size <= old.size:
+            return None
+        if old.size == 0 or self._wanted > old.size or size - old.size >= self._settings.anchor_every_entries:
+            return 0.0
+        return float(old.time + self._settings.anchor_every_seconds)
+
+    def _purpose(self, old: Head, attempt: int) -> str:
+        place = f"{self._chain.chain_id}:{self._anchors.address.hex()}:{self._log_id.hex()}"
+        return f"anchor:{place}:{old.size}:{old.time}:{attempt}"
+
+    def _find(self, old: Head) -> Submission | None:
+        """The newest attempt to go on from `old`."""
+        found: Submission | None = None
+        attempt = 0
+        while (submission := self._submitter.find(self._purpose(old, attempt))) is not None:
+            found = submission
+            attempt += 1
+        return found
+
+    def _undone(self, submission: Submission) -> bool:
+        """Whether a settled transaction was taken away by a reorganisation that went deeper than confirmations."""
+        receipt = submission.receipt
+        return submission.succeeded and receipt is not None and self._chain.receipt(receipt.transaction) is None
+
+    def _submit(self, old: Head, before: Submission | None) -> Submission:
+        attempt = int(before.purpose.rpartition(":")[2]) + 1 if before else 0
+        head = self._reader.checkpoints()[-1]
+        root, proof = self._reader.root(head.size), self._reader.consistency(old.size, head.size) if old.size else []
+        data = self._anchors.plan(self._log_id, old, head.size, root, proof)
+        return self._submitter.submit(self._purpose(old, attempt), self._anchors.address, data)
+
+    def _tell(self, old: Head, count: int, due: float | None, submission: Submission | None) -> None:
+        now, size = self._clock(), self._reader.head().size
+        self.report = AnchorReport(
+            size=old.size,
+            time=old.time,
+            block=self._confirmed[-1].log.number if self._confirmed else 0,
+            count=count,
+            behind_entries=size - old.size,
+            behind_seconds=max(0.0, now - old.time) if size > old.size and old.size else 0.0,
+            spent=self._spent,
+            due=None if due is None else max(due, 0.0) or now,
+            pending=submission is not None and not submission.final,
+        )
+
+
+def _size_of(anchored: Anchored) -> int:
+    return anchored.head.size
