@@ -53,21 +53,27 @@ class Anvil:
         else:
             raise AssertionError(f"anvil did not start: {''.join(said)}")
         # Its pipe must never fill up.
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        self._reader = threading.Thread(target=process.stdout.read, daemon=True)
+        self._reader.start()
 
     def stop(self) -> None:
         """End it; a state file is then written."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
-            self._process = None
+            self._ended(self._process)
 
     def kill(self) -> None:
         """End it at once; nothing is written."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(20)
-            self._process = None
+            self._ended(self._process)
+
+    def _ended(self, process: subprocess.Popen[str]) -> None:
+        process.wait(20)
+        self._reader.join(20)
+        assert process.stdout is not None
+        process.stdout.close()
+        self._process = None
 
     def close(self) -> None:
         self.kill()

@@ -171,7 +171,7 @@ def _event(receipt: bytes, position: int) -> tuple[bytes, bytes, int, bytes, int
     if fields[0] != b"\x01":
         raise BadProof("the transaction failed: its receipt's status is not 1")
     logs = rlp.as_list(fields[3], "receipt.logs", 0, MAX_LOGS)
-    if position >= len(logs):
+    if not 0 <= position < len(logs):
         raise BadProof(f"the receipt has {len(logs)} logs, none at position {position}")
     log = rlp.as_list(logs[position], "log", 3, 3)
     topics = rlp.as_list(log[1], "log.topics", 0, 4)
