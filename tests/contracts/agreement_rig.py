@@ -1,9 +1,9 @@
 """A world with an anchored log, part passports, an ERC-20 and maintenance agreements; and people who use them.
 
-    rig = Rig.fresh()
-    terms = rig.terms(price=70)
-    agreement = rig.active(terms, escrow=100)
-    order = rig.order(agreement, terms, rig.logged(rig.prediction(lower=12.0)))
+rig = Rig.fresh()
+terms = rig.terms(price=70)
+agreement = rig.active(terms, escrow=100)
+order = rig.order(agreement, terms, rig.logged(rig.prediction(lower=12.0)))
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
+from tests.contracts.kit import ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GRACE, HEIDI, Done, Snapshot, World
 from twinproof.chain.accounts import Account
 from twinproof.chain.hexadecimal import keccak
 from twinproof.proof import merkle
@@ -22,8 +23,6 @@ from twinproof.proof.keys import ES256, PrivateKey
 from twinproof.twin.installation import INSTALLATION, Installation, format_installation
 from twinproof.twin.prediction import PREDICTION, Prediction, Read, float_bits, format_prediction
 from twinproof.twin.statement import parse_statement, sign_statement
-
-from tests.contracts.kit import ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GRACE, HEIDI, Done, Snapshot, World
 
 ACCREDITOR, OPERATOR, SUPPLIER, ARBITER, STRANGER, LOG_OWNER, ACCOMPLICE, MANUFACTURER = (
     ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GRACE, HEIDI
