@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -58,22 +59,20 @@ class Anvil:
 
     def stop(self) -> None:
         """End it; a state file is then written."""
-        if self._process is not None:
-            self._process.terminate()
-            self._ended(self._process)
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it at once; nothing is written."""
-        if self._process is not None:
-            self._process.kill()
-            self._ended(self._process)
+        self._end(signal.SIGKILL)
 
-    def _ended(self, process: subprocess.Popen[str]) -> None:
-        process.wait(20)
-        self._reader.join(20)
-        assert process.stdout is not None
-        process.stdout.close()
-        self._process = None
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(20)
+            self._reader.join(20)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
 
     def close(self) -> None:
         self.kill()
