@@ -11,6 +11,7 @@ from typing import Any
 from eth_account import Account as EthAccount
 
 from twinproof.chain.embedded import EmbeddedChain, Genesis
+from twinproof.chain.hexadecimal import format_address
 from twinproof.chain.model import Receipt
 from twinproof.testing import ManualClock
 
@@ -101,6 +102,11 @@ def signed(sender: int, nonce: int, **fields: Any) -> bytes:
     if "gasPrice" not in transaction:
         transaction = {"maxFeePerGas": 2 * GWEI, "maxPriorityFeePerGas": 1, **transaction}
     transaction = {name: value for name, value in transaction.items() if value is not None}
+    if "accessList" in transaction:
+        transaction["accessList"] = [
+            {"address": format_address(address), "storageKeys": [f"0x{key.hex()}" for key in keys]}
+            for address, keys in transaction["accessList"]
+        ]
     return bytes(EthAccount.from_key(KEYS[sender]).sign_transaction(transaction).raw_transaction)
 
 

@@ -26,6 +26,11 @@ def encode(value: Item) -> bytes:
     return _prefix(0xC0, len(body)) + body
 
 
+def list_prefix(size: int) -> bytes:
+    """What stands before a list whose members take `size` bytes."""
+    return _prefix(0xC0, size)
+
+
 def _prefix(base: int, size: int) -> bytes:
     if size < 56:
         return bytes((base + size,))

@@ -104,7 +104,7 @@ def _read(raw: bytes) -> tuple[Transaction, bytes]:
     if raw[0] in (1, 2):
         return _typed(raw)
     if raw[0] < 0x80:
-        raise TransactionRefused(f"transactions of type {raw[0]} are not taken here; send type 2, 1 or 0")
+        raise TransactionRefused(f"transaction type not supported: type {raw[0]}; send type 2, 1 or 0")
     raise Malformed("transaction", "neither RLP nor a transaction type")
 
 

@@ -1,4 +1,7 @@
-"""Who may have a transaction mined: every check that stands before the EVM, and the base fee's course. Pure."""
+"""Who may have a transaction mined: every check that stands before the EVM, and the base fee's course. Pure.
+
+Where public nodes have words of their own for a refusal, the message begins with them: clients know no better.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def check_transaction(transaction: Transaction, context: BlockContext, gas_left:
     if transaction.nonce < payer.nonce:
         raise NonceTaken(f"the nonce {transaction.nonce} is used; the account's next is {payer.nonce}")
     if transaction.nonce > payer.nonce:
-        raise TransactionRefused(f"the nonce {transaction.nonce} is ahead; the account's next is {payer.nonce}")
+        raise TransactionRefused(f"nonce too high: {transaction.nonce}; the account's next is {payer.nonce}")
     if transaction.nonce >= MAX_NONCE:
         raise TransactionRefused("the account has used up its nonces (EIP-2681)")
     if transaction.max_fee < context.base_fee:
@@ -51,11 +54,15 @@ def _check_form(transaction: Transaction, context: BlockContext, gas_left: int) 
     if transaction.chain_id != context.chain_id:
         raise WrongChain(f"the transaction is for chain {transaction.chain_id}; this chain is {context.chain_id}")
     if transaction.to is None and len(transaction.data) > MAX_INIT_CODE:
-        raise TransactionRefused(f"init code of {len(transaction.data)} bytes; at most {MAX_INIT_CODE} (EIP-3860)")
+        raise TransactionRefused(
+            f"max initcode size exceeded: {len(transaction.data)} bytes of {MAX_INIT_CODE} (EIP-3860)"
+        )
     least = max(intrinsic_gas(transaction.to, transaction.data, transaction.access_list), floor_gas(transaction.data))
     if transaction.gas < least:
-        raise TransactionRefused(f"a gas limit of {transaction.gas}; this transaction needs at least {least}")
+        raise TransactionRefused(f"intrinsic gas too low: {transaction.gas}; this transaction needs at least {least}")
     if transaction.gas > context.gas_limit:
-        raise TransactionRefused(f"a gas limit of {transaction.gas}; a block has {context.gas_limit}")
+        raise TransactionRefused(f"exceeds block gas limit: {transaction.gas}; a block has {context.gas_limit}")
     if transaction.gas > gas_left:
-        raise TransactionRefused(f"a gas limit of {transaction.gas}; this block has {gas_left} left. Send it alone")
+        raise TransactionRefused(
+            f"exceeds block gas limit: {transaction.gas}; this block has {gas_left} left. Send it alone"
+        )
