@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from twinproof.cli.anchors import anchor_json, anchor_lines
 from twinproof.cli.output import count, heading, utc
 from twinproof.cli.state import scope, show_state, state_json, summary
 from twinproof.twin.authority import Grant
@@ -29,6 +30,7 @@ def history_json(history: History) -> dict[str, Any]:
             {"iss": s.issuer, "sub": s.subject, "first": s.first, "last": s.last, "digest": s.digest.hex()}
             for s in history.streams
         ],
+        "anchors": [anchor_json(anchor) for anchor in history.anchors],
         "state": state_json(history.state),
         "remarks": list(history.remarks),
     }
@@ -47,6 +49,8 @@ def _entry_json(entry: VerifiedEntry) -> dict[str, Any]:
         "claimed": entry.time.claimed,
         "not_before": entry.time.not_before,
         "not_after": entry.time.not_after,
+        "anchored": entry.time.anchored,
+        "latest": entry.time.latest,
     }
 
 
@@ -60,12 +64,18 @@ def show_history(history: History, *, operator_checked: bool, entries: bool, sta
         for entry in history.entries:
             said = summary(entry.payload)
             click.echo(f"  {entry.index:>7}  {utc(entry.time.claimed)}  {entry.kind.name:<11}  {said}")
+            if entry.time.anchored is not None:
+                click.echo(f"           anchored by {utc(entry.time.anchored)}")
     heading("Streams")
     for stream in history.streams:
         click.echo(f"  seq {stream.first}..{stream.last}  {stream.issuer} about {stream.subject}")
     heading("Times")
     for line in _times([entry.time for entry in history.entries]):
         click.echo(line)
+    if history.anchors:
+        heading("Anchors")
+        for line in anchor_lines(history.anchors):
+            click.echo(line)
     if state:
         heading(f"State after entry {history.state.last_index}")
         show_state(history.state)
@@ -117,3 +127,8 @@ def _times(brackets: list[TimeBracket]) -> Iterable[str]:
         yield f"  integrated by the log     between {start} and {utc(max(after))}"
     else:
         yield "  integrated by the log     no trusted signature carries a time"
+    anchored = [bracket.anchored for bracket in brackets if bracket.anchored is not None]
+    if anchored:
+        missing = len(brackets) - len(anchored)
+        rest = f", but for {count(missing, 'statement')}" if missing else ""
+        yield f"  anchored on a chain       by {utc(max(anchored))}{rest}"

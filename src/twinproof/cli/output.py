@@ -19,6 +19,7 @@ from typing import Any, Final
 import click
 
 from twinproof.errors import (
+    ChainUnreachable,
     ConfigError,
     Conflict,
     InternalError,
@@ -53,6 +54,7 @@ _EXIT_CODES: Final[tuple[tuple[type[TwinproofError], ExitCode], ...]] = (
     (ConfigError, ExitCode.USAGE),
     (NotFound, ExitCode.USAGE),
     (Unreachable, ExitCode.UNAVAILABLE),
+    (ChainUnreachable, ExitCode.UNAVAILABLE),
     (Overloaded, ExitCode.UNAVAILABLE),
     (StorageFailed, ExitCode.UNAVAILABLE),
     (Conflict, ExitCode.UNAVAILABLE),

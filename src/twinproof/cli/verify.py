@@ -1,4 +1,4 @@
-"""`twinproof verify`: the offline auditor. Imports proof, twin and verify; no node, no database, no network."""
+"""`twinproof verify`: the offline auditor: proof, twin and verify; no node, no database; network for --rpc alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from twinproof.cli.anchors import Trust, read_trust, trust_options
 from twinproof.cli.history import history_json, show_history
 from twinproof.cli.options import FILE, INDEX, json_option, read_card, read_file
 from twinproof.cli.output import ExitCode, count, mark, print_json, utc
@@ -39,6 +40,7 @@ TLOG_PROOF: Final = "tlog-proof"
 @click.option("--entries", is_flag=True, help="List every statement of a history.")
 @click.option("--state", is_flag=True, help="Show the twin's state that a history leads to.")
 @click.option("--at", type=INDEX, metavar="INDEX", help="Show its state after this entry of the log instead.")
+@trust_options
 @json_option
 def verify(
     file: Path,
@@ -50,6 +52,7 @@ def verify(
     state: bool,
     at: int | None,
     as_json: bool,
+    **anchors: Any,
 ) -> None:
     """Verify FILE offline: a history bundle, a transparent statement, or a tlog-proof.
 
@@ -59,19 +62,26 @@ def verify(
       twinproof verify engine.twinproof --policy policy.txt --at 120
       twinproof verify entry.cose --policy policy.txt --signer device.json
       twinproof verify entry.tlog-proof --statement entry.statement --policy policy.txt
+      twinproof verify engine.twinproof --policy policy.txt --rpc https://node.example --chain-id 1 --confirmations 12
 
-    Exit code 0 means verified, 1 not verified, 2 that FILE or the policy could not be read at all. No network, no
-    clock and no database is used.
+    A bundle may prove that a blockchain recorded the log. Its blocks' times count if you trust the blocks: by hash
+    (--block, --blocks), or because a node of yours has them (--rpc).
+
+    Exit code 0 means verified, 1 not verified, 2 that FILE or the policy could not be read at all, 3 that --rpc does
+    not answer. But for --rpc no network, no clock and no database is used.
     """
+    trust = read_trust(anchors)
     data = read_file(file, MAX_BUNDLE, "evidence")
     kind = recognise(data)
     _check_options(kind, operator, statement, signer)
+    if kind != BUNDLE and trust.options:
+        raise click.UsageError(f"{trust.options[0]} is for a history bundle; a {kind} carries no anchors")
     if kind != BUNDLE and at is not None:
         raise click.UsageError(f"--at is for a history bundle; this is a {kind}")
     trusted = parse_policy(read_file(policy, MAX_POLICY, "policy"))
     if kind == BUNDLE:
         expected = None if operator is None else _operator_kid(operator)
-        _Audit(file, as_json).run(data, trusted, expected, entries=entries, state=state, at=at)
+        _Audit(file, as_json, trust).run(data, trusted, expected, entries=entries, state=state, at=at)
         return
     key = None if signer is None else read_card(signer).key
     raw = b"" if statement is None else read_file(statement, MAX_STATEMENT, "statement")
@@ -117,9 +127,10 @@ def _operator_kid(text: str) -> bytes:
 class _Audit:
     """One bundle: the steps as they pass, then the history or what failed."""
 
-    def __init__(self, file: Path, as_json: bool) -> None:
+    def __init__(self, file: Path, as_json: bool, trust: Trust) -> None:
         self.file = file
         self.as_json = as_json
+        self.trust = trust
         self.steps: list[dict[str, Any]] = []
 
     def run(
@@ -128,7 +139,8 @@ class _Audit:
         if not self.as_json:
             click.echo(click.style(str(self.file), bold=True))
         try:
-            history = verify_bundle(data, policy, self.on_step)
+            with self.trust.trusted() as anchors:
+                history = verify_bundle(data, policy, self.on_step, anchors=anchors)
         except VerificationFailed as failure:
             self.fail(failure.step, failure.title, failure.problems)
         self.check_operator(history, operator)
