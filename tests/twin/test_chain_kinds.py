@@ -383,6 +383,18 @@ def test_an_order_and_its_retractions() -> None:
     assert book.ledger.orders == {}
 
 
+def test_a_part_that_arrives_during_a_dispute_does_not_end_it() -> None:
+    book = Book()
+    book.hear(event("OrderPlaced", 2, orderId=1, id=7), event("OrderDisputed", 3, orderId=1))
+    received = event("OrderReceived", 4, orderId=1)
+    book.hear(received)
+    assert book.order() == ("disputed", None)
+    book.hear(replace(received, retracted=True))
+    assert book.order() == ("disputed", None)
+    book.hear(event("OrderResolved", 5, orderId=1))
+    assert book.order() == ("resolved", None)
+
+
 @given(
     st.lists(
         st.tuples(

@@ -157,6 +157,8 @@ class LedgerState:
             order = Order(_wide(event.args.get("id")) or bytes(32), state, event.time, None, _below(event.place), index)
         if order is None or event.place <= order.place:
             return
+        if event.event == "OrderReceived" and order.state == "disputed":
+            state = order.state
         token = _wide(event.args.get("tokenId")) if event.event == "OrderShipped" else order.token
         self.orders[key] = Order(order.agreement, state, event.time, token, event.place, index)
 
@@ -184,6 +186,8 @@ class LedgerState:
         if state is None:
             del self.orders[key]
             return
+        if event.event == "OrderReceived" and order.state == "disputed":
+            state = order.state
         token = None if event.event == "OrderShipped" else order.token
         self.orders[key] = Order(order.agreement, state, event.time, token, _below(event.place), index)
 
