@@ -20,12 +20,13 @@ contract CheckpointAnchor is EIP712 {
         bytes32 root;
     }
 
+    /// @dev The first three share a slot, the only one that anchoring changes beside that of the head.
     struct Log {
-        address owner;
-        address next;
         uint64 size;
         uint64 time;
         uint64 count;
+        address owner;
+        address next;
         mapping(uint64 size => bytes32) heads;
     }
 

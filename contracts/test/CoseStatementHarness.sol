@@ -81,4 +81,27 @@ contract CoseStatementHarness {
             if (valid) results[i] = 0x01;
         }
     }
+
+    /// @notice The gas of parsing, of checking the signature of what was parsed, and of a signature without precompile.
+    function gasOf(bytes calldata statement, CoseStatement.Key calldata key)
+        external
+        view
+        returns (uint256 parsing, uint256 signature, uint256 fallback_)
+    {
+        uint256 start = gasleft();
+        CoseStatement.Parsed memory parsed = statement.parse();
+        parsing = start - gasleft();
+        start = gasleft();
+        statement.checkSignature(parsed, key);
+        signature = start - gasleft();
+        uint256 end = statement.length - 64;
+        bytes32 digest = sha256(
+            bytes.concat(
+                hex"846a5369676e617475726531", statement[2:parsed.middle], hex"40", statement[parsed.middle + 1:end - 2]
+            )
+        );
+        start = gasleft();
+        require(P256.verifySolidity(digest, bytes32(statement[end:]), bytes32(statement[end + 32:]), key.x, key.y));
+        fallback_ = start - gasleft();
+    }
 }

@@ -67,4 +67,18 @@ contract Rfc9162Harness {
             }
         }
     }
+
+    /// @notice The gas of a check alone, without what the transaction costs.
+    function inclusionGas(Inclusion calldata claim) external view returns (uint256 used) {
+        used = gasleft();
+        Rfc9162.checkInclusion(claim.leaf, claim.index, claim.size, claim.proof, claim.root);
+        used -= gasleft();
+    }
+
+    /// @notice The same for consistency.
+    function consistencyGas(Consistency calldata claim) external view returns (uint256 used) {
+        used = gasleft();
+        Rfc9162.checkConsistency(claim.oldSize, claim.newSize, claim.oldRoot, claim.newRoot, claim.proof);
+        used -= gasleft();
+    }
 }
