@@ -9,7 +9,9 @@ from textwrap import wrap
 
 from tests.builders import TWIN, Log, Signer
 from twinproof.proof import cbor, merkle
+from twinproof.proof.anchor import anchor_value
 from twinproof.proof.keys import EDDSA, PrivateKey
+from twinproof.testing.anchors import AnchorBlock
 from twinproof.twin import grants
 from twinproof.twin.chain_event import ChainEvent, event_args, format_chain_event
 from twinproof.twin.evidence import format_bundle
@@ -50,12 +52,21 @@ def example_event() -> ChainEvent:
     return ChainEvent(1, b"\xbb" * 20, "Minted", 9, b"\x22" * 32, 1_700_000_000, b"\x33" * 32, 4, args)
 
 
+def example_anchor(log: Log) -> tuple[bytes, AnchorBlock]:
+    """The head of two entries in a block of one transaction, as a bundle of the three carries it."""
+    block = AnchorBlock(time=1_700_000_060)
+    at = block.anchor(size=2, root=log.head(2).root)
+    hashes = b"".join(merkle.prove_consistency(2, 3, log.nodes()))
+    return cbor.encode([*anchor_value(block.evidence(at)), hashes]), block
+
+
 def examples() -> dict[str, dict[str, bytes]]:
     """Page -> name -> bytes."""
     log = example_log()
     genesis, grant, reading = (log.statement(index) for index in range(3))
     state = TwinState(TWIN)
     state.apply(2, reading)
+    anchor, block = example_anchor(log)
     return {
         "statement": {
             "cose-key": cbor.encode(DEVICE.key.public.cose_key),
@@ -83,6 +94,12 @@ def examples() -> dict[str, dict[str, bytes]]:
             "installation": format_installation(Installation(b"\x44" * 32, b"\x55" * 32, serial="A1")),
             "policy": format_policy(Policy("low-life", "cycles", 30.0, 0.9, 1, b"\xbb" * 20, 7)),
             "chain-event": format_chain_event(example_event()),
+        },
+        "anchor": {
+            "anchor": anchor,
+            "block-hash": block.hash,
+            "receipt": block.receipts[0],
+            "transaction": block.transactions[0],
         },
         "evidence": {
             "bundle": format_bundle(log.bundle()),

@@ -9,7 +9,8 @@ import pytest
 
 from tests import spec_examples
 from twinproof import errors, verify
-from twinproof.proof import checkpoint, cose, note, receipt, tlog_proof
+from twinproof.proof import anchor, cbor, checkpoint, cose, note, receipt, rlp, tlog_proof
+from twinproof.proof.keccak import keccak256
 from twinproof.proof.policy import Policy
 from twinproof.twin import (
     attestation,
@@ -26,10 +27,11 @@ from twinproof.twin import (
     statement,
 )
 from twinproof.twin import policy as policies
+from twinproof.twin.anchors import AnchorTrust
 from twinproof.twin.grants import Capability
 
 SPEC = Path(__file__).resolve().parent.parent / "spec"
-PAGES = ("statement", "authority", "log", "evidence", "prediction", "chain")
+PAGES = ("statement", "authority", "log", "evidence", "prediction", "chain", "anchor")
 
 
 def text(page: str) -> str:
@@ -63,6 +65,18 @@ def test_the_examples_verify() -> None:
     key = spec_examples.DEVICE.key.public
     assert verify.verify_transparent(found["transparent"], policy(), key).signer_checked
     assert verify.verify_tlog_proof(found["tlog-proof"], log.raws[2], policy(), key)[0].index == 2
+
+
+def test_the_example_anchor_holds() -> None:
+    found, log = blocks("anchor"), spec_examples.example_log()
+    bundle = cbor.decode(blocks("evidence")["bundle"])
+    assert type(bundle) is dict
+    data = cbor.encode({**bundle, "anchors": [cbor.decode(found["anchor"])]})
+    history = verify.verify_bundle(data, log.policy(), anchors=AnchorTrust(frozenset([found["block-hash"]])))
+    (proved,) = history.anchors
+    assert (proved.trusted, proved.head.size, proved.head.time) == (True, 2, 1_700_000_060)
+    assert proved.head.transaction == keccak256(found["transaction"])
+    assert found["receipt"] in found["anchor"]
 
 
 def test_the_index_names_every_page() -> None:
@@ -101,6 +115,16 @@ def test_links_lead_somewhere(page: str) -> None:
         ("evidence", "300 seconds", verify.CLOCK_TOLERANCE == 300),
         ("evidence", "0*4096", evidence.MAX_MARKS == 4096),
         ("evidence", "2^30 bytes", evidence.MAX_BUNDLE == 2**30),
+        ("evidence", "1*1024", evidence.MAX_ANCHORS == 1024),
+        ("anchor", "1*1024", evidence.MAX_ANCHORS == 1024),
+        ("anchor", "32,768 bytes", anchor.MAX_ANCHOR == 32_768),
+        ("anchor", "[1*16 bstr]", anchor.MAX_NODES == 16),
+        ("anchor", "number < 2^32", anchor.MAX_INDEX == 2**32),
+        ("anchor", "0 < chain < 2^63", anchor.MAX_CHAIN_ID == 2**63),
+        ("anchor", "list of 15 to 64 strings", anchor.MAX_HEADER_ITEMS == 64),
+        ("anchor", "0 < t < 2^53", anchor.MAX_TIME == 2**53),
+        ("anchor", "4,096 logs", anchor.MAX_LOGS == 4096),
+        ("anchor", "at most 8 lists inside each other", rlp.MAX_DEPTH == 8),
         ("evidence", evidence.FORMAT, True),
         ("evidence", evidence.MEDIA_TYPE, True),
         ("evidence", "1..16 bstr", verify.MAX_RECEIPTS == 16),
