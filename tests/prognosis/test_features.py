@@ -7,7 +7,7 @@ import pytest
 
 from tests.prognosis.fleets import wearing_fleet
 from twinproof.errors import Malformed
-from twinproof.prognosis.data import Array, Unit, unit
+from twinproof.prognosis.data import Array, Integers, Unit, unit
 from twinproof.prognosis.features import Basis, FleetState, histories
 from twinproof.prognosis.model import Limits, Plan, Regimes
 from twinproof.prognosis.replay import Replayer
@@ -92,7 +92,7 @@ def test_training_does_not_see_what_comes_after_a_cut(predictor: Predictor, stra
     assert first[30:60].tobytes() != second[30:60].tobytes()
 
 
-def sameness(values: Array, owner: Array) -> float:
+def sameness(values: Array, owner: Integers) -> float:
     """Share of a feature's variance that lies between units: 1 for a name tag."""
     means = np.array([values[owner == each].mean() for each in np.unique(owner)])
     return float(means.var() / values.var())

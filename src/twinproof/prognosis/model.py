@@ -155,7 +155,7 @@ class Intervals:
     def columns(self, coverage: int) -> tuple[int, int]:
         """Which residuals bound an interval of `coverage` per mille. Raises `Malformed` if the table has it not."""
         tail, odd = divmod(1000 - coverage, 2)
-        if odd or tail not in self.levels or 1000 - tail not in self.levels:
+        if not 0 < coverage < 1000 or odd or tail not in self.levels or 1000 - tail not in self.levels:
             raise Malformed("coverage", f"the model has no interval of {coverage} per mille")
         return self.levels.index(tail), self.levels.index(1000 - tail)
 
