@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from twinproof.errors import Malformed
-from twinproof.prognosis.data import FEWEST_FAILED, Array, Fleet, Integers
+from twinproof.prognosis.data import Array, Fleet, Integers
 from twinproof.prognosis.features import Basis
 from twinproof.prognosis.model import Limits, Plan
 from twinproof.prognosis.regimes import SMALLEST, find_regimes
@@ -32,12 +32,12 @@ STUCK: Final = 10
 def fit_basis(fleet: Fleet, cap: float, plan: Plan | None = None) -> tuple[tuple[str, ...], Basis]:
     """The signals that say something, and what makes features of them.
 
-    Raises `Malformed` if too few units failed, or no signal says anything.
+    Raises `Malformed` if no unit failed, or no signal says anything.
     """
     plan = plan or Plan()
     failed = [unit for unit in fleet.units if unit.failed]
-    if len(failed) < FEWEST_FAILED:
-        raise Malformed("fleet.units", f"{len(failed)} ran to failure; at least {FEWEST_FAILED} are needed")
+    if not failed:
+        raise Malformed("fleet.units", "none ran to failure")
     regimes = find_regimes(fleet)
     where = Basis(regimes, [], [], np.zeros((0, 1)), plan, Limits((), (), 1))
     mean, spread = _scale(fleet, where, len(regimes.cells))

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from twinproof.errors import Malformed
 from twinproof.prognosis.card import ModelCard
 from twinproof.prognosis.conformal import fit_intervals
-from twinproof.prognosis.data import Array, Fleet, Integers, Unit
+from twinproof.prognosis.data import FEWEST_FAILED, Array, Fleet, Integers, Unit
 from twinproof.prognosis.ensemble import Recipe, fit_members
 from twinproof.prognosis.features import Basis, histories
 from twinproof.prognosis.fit import fit_basis
@@ -83,6 +84,9 @@ def train(
 
     Raises `Malformed` if the fleet is too small or says nothing.
     """
+    failed = sum(each.failed for each in fleet.units)
+    if failed < FEWEST_FAILED:
+        raise Malformed("fleet.units", f"{failed} ran to failure; at least {FEWEST_FAILED} are needed")
     recipe = recipe or Recipe()
     unseen = out_of_fold(fleet, seed=seed, cap=cap, recipe=recipe, fold_count=fold_count, progress=progress)
     intervals = fit_intervals(unseen.predicted, unseen.actual, unseen.unit, cap)
