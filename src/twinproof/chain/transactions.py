@@ -64,8 +64,13 @@ def intrinsic_gas(to: bytes | None, data: bytes, access_list: AccessList) -> int
     zeros = data.count(0)
     gas = 21_000 + 4 * zeros + 16 * (len(data) - zeros)
     if to is None:
-        gas += 32_000 + 2 * ((len(data) + 31) // 32)
+        gas += 32_000 + init_code_gas(data)
     return gas + sum(2_400 + 1_900 * len(keys) for _, keys in access_list)
+
+
+def init_code_gas(data: bytes) -> int:
+    """What looking through init code costs (EIP-3860)."""
+    return 2 * ((len(data) + 31) // 32)
 
 
 def floor_gas(data: bytes) -> int:

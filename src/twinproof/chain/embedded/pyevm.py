@@ -26,7 +26,7 @@ from trie.exceptions import MissingTrieNode
 
 from twinproof.chain.embedded.engine import BlockContext, Event, Execution, Message, NodeMissing, Nodes, Outcome, Payer
 from twinproof.chain.encoding import EMPTY_CODE
-from twinproof.chain.transactions import Transaction, floor_gas, intrinsic_gas
+from twinproof.chain.transactions import Transaction, floor_gas, init_code_gas, intrinsic_gas
 from twinproof.proof.keys import verify_p256_digest
 
 P256VERIFY: Final = Address(bytes(18) + b"\x01\x00")
@@ -194,7 +194,8 @@ def _as_pyevm(**fields: Any) -> Any:
     to, data = fields["to"], fields["data"]
     access = fields["access_list"]
     fields["to"] = CREATE_CONTRACT_ADDRESS if to is None else to
-    fields["intrinsic_gas"] = intrinsic_gas(to, data, access)
+    # py-evm charges for the words of init code (EIP-3860) when it starts to run them.
+    fields["intrinsic_gas"] = intrinsic_gas(to, data, access) - (init_code_gas(data) if to is None else 0)
     fields["access_list"] = [(address, [int.from_bytes(key, "big") for key in keys]) for address, keys in access]
     return SimpleNamespace(**fields)
 
