@@ -117,7 +117,7 @@ def test_links_lead_somewhere(page: str) -> None:
         ("evidence", "2^30 bytes", evidence.MAX_BUNDLE == 2**30),
         ("evidence", "1*1024", evidence.MAX_ANCHORS == 1024),
         ("anchor", "1*1024", evidence.MAX_ANCHORS == 1024),
-        ("anchor", "32,768 bytes", anchor.MAX_ANCHOR == 32_768),
+        ("anchor", "16,384 bytes", anchor.MAX_ANCHOR == 16_384),
         ("anchor", "[1*16 bstr]", anchor.MAX_NODES == 16),
         ("anchor", "number < 2^32", anchor.MAX_INDEX == 2**32),
         ("anchor", "0 < chain < 2^63", anchor.MAX_CHAIN_ID == 2**63),

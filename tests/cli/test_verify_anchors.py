@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from tests.builders import START
-from tests.cli.rig import Cli
+from tests.cli.rig import TWIN, Cli
 from tests.verify.anchorkit import anchor, block_at, recorded, with_anchors
+from twinproof.node.anchor_store import AnchorStore
+from twinproof.node.node import ANCHORS, read_node
 from twinproof.proof import rlp
 from twinproof.testing.anchors import CONTRACT, DEFAULT_CHAIN, LOG_ID, AnchorBlock
 
@@ -131,6 +133,19 @@ def test_single_statements_carry_no_anchors(cli: Cli, evidence: Path, option: st
     value = {"--block": HASHES[0], "--anchor-contract": PLACE, "--rpc": "http://127.0.0.1:1"}[option]
     result = cli(*words(evidence, option, value, file="entry.cose"), code=2)
     assert f"{option} is for a history bundle" in result.stderr
+
+
+def test_a_nodes_bundle_carries_its_anchors(cli: Cli, node: Path, tmp_path: Path) -> None:
+    """From the node's store into the file, and out of it again."""
+    block = AnchorBlock(time=1_800_000_000, chain_id=1)
+    with read_node(node) as reader:
+        root = reader.reader.root(5)
+    AnchorStore(node / ANCHORS).add(block.evidence(block.anchor(size=5, root=root)))
+    cli("prove", TWIN, "-o", tmp_path / "pump.twinproof", "--folder", node)
+    given = ("verify", tmp_path / "pump.twinproof", "--policy", node / "policy.txt", "--block", f"0x{block.hash.hex()}")
+    found = cli.json(*given)
+    assert [entry["anchored"] for entry in found["entries"]] == [1_800_000_000] * 3
+    assert [(one["size"], one["chain"], one["trusted"]) for one in found["anchors"]] == [(5, 1, True)]
 
 
 # --- a chain's node -----------------------------------------------------------------------------

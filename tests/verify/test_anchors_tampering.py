@@ -346,8 +346,8 @@ FORMS: list[tuple[str, Any, str]] = [
     ("no transaction nodes", member(5, []), "trie nodes"),
     ("hashes as a list", member(6, [bytes(32)]), "32-byte hashes"),
     ("half a hash", member(6, bytes(16)), "32-byte hashes"),
-    ("a large header", member(1, bytes(MAX_ANCHOR)), "the limit is 32768"),
-    ("large nodes", member(3, [bytes(3000)] * 16), "the limit is 32768"),
+    ("a large header", member(1, bytes(MAX_ANCHOR)), "the limit is 16384"),
+    ("large nodes", member(3, [bytes(3000)] * 16), "the limit is 16384"),
 ]
 
 

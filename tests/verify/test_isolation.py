@@ -8,7 +8,9 @@ import sys
 import tokenize
 from pathlib import Path
 
+from tests.builders import START
 from tests.spec_examples import example_log
+from tests.verify.anchorkit import anchor, block_at, with_anchors
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "twinproof"
 MAX_CODE_LINES = 4800
@@ -46,20 +48,24 @@ for package in (twinproof.proof, twinproof.twin):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 from twinproof.proof.policy import parse_policy
+from twinproof.twin.anchors import AnchorTrust
 from twinproof.verify import verify_bundle
 
-policy, bundle = (bytes.fromhex(line) for line in sys.stdin.read().split())
-history = verify_bundle(bundle, parse_policy(policy))
-print(json.dumps({"entries": len(history.entries), "modules": sorted(set(sys.modules) - LOADED)}))
+policy, bundle, block = (bytes.fromhex(line) for line in sys.stdin.read().split())
+history = verify_bundle(bundle, parse_policy(policy), anchors=AnchorTrust(frozenset([block])))
+times = [entry.time.anchored for entry in history.entries]
+print(json.dumps({"times": times, "modules": sorted(set(sys.modules) - LOADED)}))
 """
 
 
 def test_a_bundle_is_verified_with_everything_else_blocked() -> None:
     log = example_log()
     policy = f"log {log.keys[0].verifier}\nquorum none\n".encode()
+    block = block_at(log, len(log), START + 60)
+    bundle = with_anchors(log, [anchor(log, block.evidence(0), len(log))])
     ended = subprocess.run(
         [sys.executable, "-c", CHILD],
-        input=f"{policy.hex()}\n{log.bundle_bytes().hex()}\n",
+        input=f"{policy.hex()}\n{bundle.hex()}\n{block.hash.hex()}\n",
         capture_output=True,
         text=True,
         check=False,
@@ -67,7 +73,7 @@ def test_a_bundle_is_verified_with_everything_else_blocked() -> None:
     )
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
-    assert answer["entries"] == 1
+    assert answer["times"] == [START + 60]
     loaded = set(answer["modules"])
     assert {"twinproof.verify", "cryptography", "nacl"} <= loaded
     rooms = {name.split(".")[1] for name in loaded if name.startswith("twinproof.")}
@@ -77,8 +83,8 @@ def test_a_bundle_is_verified_with_everything_else_blocked() -> None:
 
 
 def test_the_wall_of_this_test_holds() -> None:
-    for name in ("twinproof.log", "twinproof.edge", "click", "cbor2", "hypothesis"):
-        child = CHILD.replace("policy, bundle", f"import {name}\npolicy, bundle", 1)
+    for name in ("twinproof.log", "twinproof.edge", "twinproof.chain", "click", "cbor2", "rlp", "hypothesis"):
+        child = CHILD.replace("policy, bundle, block", f"import {name}\npolicy, bundle, block", 1)
         ended = subprocess.run([sys.executable, "-c", child], input="", capture_output=True, text=True, check=False)
         assert ended.returncode != 0
         assert f"must not import {name}" in ended.stderr

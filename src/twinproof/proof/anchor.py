@@ -23,7 +23,7 @@ from twinproof.proof.merkle import MAX_SIZE
 
 ANCHORED: Final = keccak256(b"Anchored(bytes32,uint64,bytes32,uint64)")
 """First topic of the event."""
-MAX_ANCHOR: Final = 1 << 15
+MAX_ANCHOR: Final = 1 << 14
 """Bytes of header and nodes together; keccak in Python makes them dear."""
 MAX_NODES: Final = 16
 """Of one proof. The longest key of an index below 2^32 has 10 nibbles."""
