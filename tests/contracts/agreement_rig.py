@@ -170,6 +170,7 @@ class Rig:
         self.size = LOG_SIZE
         self.head = Head(0, 0, bytes(32))
         self.serials = 0
+        self._nodes: dict[tuple[int, int], bytes] = {}
         self.entries[EARLY] = self.prediction()
         self.anchor()
 
@@ -188,12 +189,21 @@ class Rig:
         """Forget everything since."""
         self.world.revert(to.chain)
         self.entries, self.size, self.head, self.serials = dict(to.entries), to.size, to.head, to.serials
+        self._nodes.clear()
 
     # --- the log ----------------------------------------------------------------------------
 
     def _node(self, level: int, index: int) -> bytes:
         """True above the test's own entries, made up elsewhere."""
+        if (level, index) in self._nodes:
+            return self._nodes[level, index]
         low, high = index << level, (index + 1) << level
+        value = self._new_node(level, index, low, high)
+        if high <= self.size:
+            self._nodes[level, index] = value
+        return value
+
+    def _new_node(self, level: int, index: int, low: int, high: int) -> bytes:
         if not any(low <= entry < high for entry in self.entries):
             return sha256(b"%d/%d" % (level, index)).digest()
         if not level:

@@ -109,12 +109,12 @@ def test_who_may_change_an_agreement(rig: Rig, function: str) -> None:
     terms = rig.terms()
     for sender in (OPERATOR, SUPPLIER, ARBITER, STRANGER):
         agreement = rig.propose(terms, value=1)
-        call = (function, agreement, terms, *arguments.get(function, ()))
+        call = (agreement, terms, *arguments.get(function, ()))
         if sender in may:
-            assert len(rig.send(sender, *call).events) == 1
+            assert len(rig.send(sender, function, *call).events) == 1
             continue
         with refused("NotAllowed"):
-            rig.send(sender, *call)
+            rig.send(sender, function, *call)
 
 
 def test_an_ended_agreement_takes_nothing_more(rig: Rig) -> None:

@@ -13,7 +13,6 @@ from tests.contracts.agreement_rig import (
     COVERAGE,
     EARLY,
     FOREIGN_IRI,
-    IRI,
     MAX_AGE,
     OPERATOR,
     OTHER_IRI,
@@ -186,7 +185,7 @@ def test_each_check_has_its_own_refusal(rig: Rig, case: str) -> None:
 @pytest.mark.parametrize(
     "changes", [{"lower": 29.999999999999996}, {"lower": 0.0}, {"coverage": 0.95}], ids=["just-below", "zero", "surer"]
 )
-def test_the_bounds_are_compared_as_numbers(rig: Rig, changes: dict[str, float]) -> None:
+def test_the_bounds_are_compared_as_numbers(rig: Rig, changes: dict[str, Any]) -> None:
     terms = rig.terms()
     rig.order(rig.active(terms), terms, rig.logged(rig.prediction(**changes)))
 
@@ -284,7 +283,6 @@ def test_twins_and_agreements_have_orders_of_their_own(rig: Rig) -> None:
     other = rig.logged(rig.prediction(iri=OTHER_IRI))
     orders = [rig.order(first, terms, proof), rig.order(second, terms, proof), rig.order(first, terms, other)]
     assert orders == [(first << 32) + 1, (second << 32) + 1, (first << 32) + 2]
-    assert IRI != OTHER_IRI
 
 
 def test_open_orders_go_on_when_the_agreement_ends(rig: Rig) -> None:
