@@ -467,7 +467,7 @@ TestAgreements.settings = settings(max_examples=8, stateful_step_count=30, deadl
 
 
 def test_long_random_lives() -> None:
-    """Longer runs than hypothesis makes, with rules weighted towards what moves orders on, until every state was seen."""
+    """Longer runs than hypothesis makes, weighted towards what moves orders on, until every state was seen."""
     reached: set[State] = set()
     for seed in (0, 6, 1, 2, 3, 4):
         reached |= _live(random.Random(seed), 90)
