@@ -468,6 +468,9 @@ contract PartPassport is IPartPassport, ERC721, AccessControl {
         delete _offers[tokenId];
     }
 
+    /// There are no approvals to clear.
+    function _approve(address, uint256, address, bool) internal pure override {}
+
     function _handOver(uint256 tokenId, address from) private {
         _update(msg.sender, tokenId, address(0));
         if (_users[tokenId] != address(0)) {
