@@ -80,7 +80,8 @@ class ScriptedSubmitter:
         if raw is None:
             return None
         receipt = self._chain.receipt(self._chain.send(raw))
-        return Submission(purpose, receipt, receipt is not None)
+        assert receipt is not None
+        return Submission(purpose, receipt.transaction, True, receipt.succeeded)
 
     def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:
         self._point("before")

@@ -157,7 +157,7 @@ class Anchoring:
                 return
             submission = self._submit(old, submission)
             self._tell(old, count, due, submission)
-        if submission.receipt is not None:
+        if submission.transaction is not None:
             self._collect()
 
     # --- what the chain has -----------------------------------------------------------------------
@@ -260,8 +260,8 @@ class Anchoring:
 
     def _undone(self, submission: Submission) -> bool:
         """Whether a settled transaction was taken away by a reorganisation that went deeper than confirmations."""
-        receipt = submission.receipt
-        return submission.succeeded and receipt is not None and self._chain.receipt(receipt.transaction) is None
+        mined = submission.transaction
+        return submission.succeeded and mined is not None and self._chain.receipt(mined) is None
 
     def _submit(self, old: Head, before: Submission | None) -> Submission:
         attempt = int(before.purpose.rpartition(":")[2]) + 1 if before else 0

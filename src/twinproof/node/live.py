@@ -12,10 +12,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twinproof.errors import StorageFailed
 from twinproof.node.automation import Automation, automation_key, has_key
@@ -25,6 +25,9 @@ from twinproof.views.feed import Feed
 from twinproof.views.follower import Follower
 from twinproof.views.state import StateView
 from twinproof.views.telemetry import TelemetryView
+
+if TYPE_CHECKING:
+    from twinproof.node.chain_side import ChainSide
 
 VIEWS: Final = "views"
 LAG: Final = 0.5
@@ -47,6 +50,8 @@ class Live:
     """By the view's name; each tells its `problem`, if it has one."""
     automation: Automation | None
     """Judges the alarm rules; None until `twinproof alarm enable` made it a key."""
+    chain: ChainSide | None = None
+    """Anchoring and what else connects the log with a chain; None if no chain is set up or nothing is deployed."""
 
 
 @contextmanager
@@ -75,7 +80,20 @@ def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time
         if automation is not None:
             automation.start()
             stack.callback(automation.stop)
-        yield Live(node, feed, states, telemetry, followers, automation)
+        chain = stack.enter_context(_chain_side(node, feed, states))
+        if chain is not None:
+            chain.start()
+            stack.callback(chain.stop)
+        yield Live(node, feed, states, telemetry, followers, automation, chain)
+
+
+def _chain_side(node: WritingNode, feed: Feed, states: StateView) -> AbstractContextManager[ChainSide | None]:
+    if not node.config.chain.driver:
+        return nullcontext()
+    # Who has no chain needs none of its packages.
+    from twinproof.node.chain_side import open_chain_side
+
+    return open_chain_side(node, feed, states)
 
 
 def _automation(node: WritingNode, feed: Feed, states: StateView) -> Automation | None:

@@ -291,22 +291,26 @@ class Relay:
         episode = self._ordering.episode(agreement.id, name)
         if not episode.agreed:
             self._close(key, case, "refused", f"agreement {agreement.id} does not cover the twin")
+            return
+        purpose = self._purpose(agreement, name, episode.number)
+        submission, attempt = self._find(purpose)
+        if submission is not None and self._on_its_way(submission, episode.open):
+            self._say(key, case, "sent", "the order is on its way")
+            return
+        if episode.open and submission is not None and submission.succeeded and episode.floor == case.forecast.index:
+            self._close(key, case, "placed", f"order {episode.order} is placed")
         elif episode.open:
             self._close(key, case, "taken", f"order {episode.order} is open")
         elif episode.order and case.forecast.index <= episode.floor:
             self._close(key, case, "taken", f"order {episode.order} came of this prediction or a newer one")
         else:
-            self._order(key, case, agreement, self._purpose(agreement, name, episode.number))
+            self._order(key, case, agreement, f"{purpose}:{attempt}")
 
     def _purpose(self, agreement: Agreement, twin: bytes, episode: int) -> str:
         place = f"{self._chain.chain_id}:{self._ordering.address.hex()}:{agreement.id}"
         return f"order:{place}:{twin.hex()}:{episode}"
 
     def _order(self, key: tuple[str, str], case: _Case, agreement: Agreement, purpose: str) -> None:
-        submission, attempt = self._find(purpose)
-        if submission is not None and not submission.failed:
-            self._settle(key, case, submission)
-            return
         if not self._stands(key[0], case):
             self._close(key, case, "refused", "the predictor's grant does not hold any more")
             return
@@ -326,11 +330,12 @@ class Relay:
         data = self._ordering.plan(agreement, proof)
         try:
             self._ordering.try_order(data, self._submitter.address)
-            submission = self._submitter.submit(f"{purpose}:{attempt}", self._ordering.address, data)
+            self._submitter.submit(purpose, self._ordering.address, data)
         except Reverted as refusal:
             self._refused(key, case, refusal)
             return
-        self._settle(key, case, submission)
+        # What became of it, the next round asks the contract.
+        self._say(key, case, "sent", "the order is on its way")
 
     def _find(self, purpose: str) -> tuple[Submission | None, int]:
         """The newest attempt, and the number of the next one."""
@@ -350,14 +355,13 @@ class Relay:
             raise NotFound(f"the model of {twin} is not known") from problem
         return True
 
-    def _settle(self, key: tuple[str, str], case: _Case, submission: Submission) -> None:
-        if submission.succeeded:
-            self._close(key, case, "placed", "the order is placed")
-        elif submission.failed:
-            # Mined, but refused: most often another relay was first, which the next round sees.
-            self._later(key, case, "waiting", f"the transaction failed: {submission.reason or 'it reverted'}")
-        else:
-            self._say(key, case, "sent", "the order is on its way")
+    def _on_its_way(self, submission: Submission, is_open: bool) -> bool:
+        if not submission.final:
+            return True
+        # Confirmed, but the contract knows nothing of it: either its answer is old, or a reorganisation went deeper
+        # than confirmations and took the transaction away.
+        mined = submission.transaction
+        return submission.succeeded and not is_open and mined is not None and self._chain.receipt(mined) is not None
 
     def _refused(self, key: tuple[str, str], case: _Case, refusal: Reverted) -> None:
         name = refusal.reason.partition("(")[0]

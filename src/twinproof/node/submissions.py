@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from twinproof.chain.model import Receipt
+from twinproof.chain.outbox import State
+from twinproof.chain.sender import Sender
+from twinproof.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,17 +15,14 @@ class Submission:
     """The transaction of one purpose, as far as it has come."""
 
     purpose: str
-    receipt: Receipt | None
-    """Once it is mined; a reorganisation may take it away again."""
+    transaction: bytes | None
+    """Hash of the mined one; a reorganisation may take it away again."""
     final: bool
     """Whether it is settled: mined with all confirmations, or never to be mined."""
+    succeeded: bool
+    """Whether it is final and did what it was to do."""
     reason: str = ""
     """Why it failed for good."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it is final and did what it was to do."""
-        return self.final and self.receipt is not None and self.receipt.succeeded
 
     @property
     def failed(self) -> bool:
@@ -50,3 +49,36 @@ class Submitter(Protocol):
         then.
         """
         ...
+
+
+class OutboxSubmitter:
+    """A `Submitter` over `Sender`, whose outbox outlives a crash."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    @property
+    def address(self) -> bytes:
+        """See `Submitter`."""
+        return self._sender.address
+
+    def find(self, purpose: str) -> Submission | None:
+        """See `Submitter`."""
+        try:
+            entry = self._sender.find(purpose)
+        except NotFound:
+            return None
+        if entry.live:
+            # Submitting what is there already looks at it alone: its receipt, whether it is stuck or was dropped.
+            entry = self._sender.submit(purpose, entry.to, entry.data, entry.value)
+        return Submission(
+            purpose, entry.transaction, not entry.live, entry.state is State.CONFIRMED, entry.detail or entry.code or ""
+        )
+
+    def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:
+        """See `Submitter`."""
+        self._sender.submit(purpose, to, data, value)
+        found = self.find(purpose)
+        if found is None:
+            raise NotFound(f"the outbox does not hold {purpose!r} any more")
+        return found
