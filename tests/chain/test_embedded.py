@@ -348,7 +348,7 @@ def test_all_of_a_batch_or_nothing(rig: Rig) -> None:
 
 def test_the_base_fee_follows_demand() -> None:
     rig = Rig(genesis=Genesis(CHAIN_ID, GENESIS.balances, gas_limit=1_000_000, base_fee=1000))
-    raws = [signed(n, 0, to=None, data=BURN, gas=240_000) for n in range(4)]
+    raws = [signed(n, 0, to=None, data=FAIL, gas=240_000) for n in range(4)]
     assert rig.chain.fees().base == 875
     rig.chain.send_many(raws)
     head = rig.chain.head()

@@ -250,9 +250,9 @@ def test_random_blocks(pair: Pair) -> None:
 
 
 def test_base_fee(pair: Pair) -> None:
-    burn = pair.deploy(BURN)
+    fail = pair.deploy(FAIL)  # all of the gas in one step
     for gas in (14_000_000, 15_000_000, 16_000_000):
-        pair.send(to=burn, gas=gas, maxFeePerGas=10 * GWEI)
+        pair.send(to=fail, gas=gas, maxFeePerGas=10 * GWEI)
     latest = pair.anvil.rpc("eth_feeHistory", "0x1", "latest", [])
     assert int(latest["baseFeePerGas"][-1], 16) == pair.rig.chain.fees().base
 

@@ -24,16 +24,16 @@ BUSY_SECONDS: Final = 30
 """How long a writer waits for the others."""
 
 _SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL) STRICT;
 CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, sender BLOB NOT NULL,
                  raw BLOB NOT NULL, receipt BLOB NOT NULL, gas INTEGER NOT NULL, logs INTEGER NOT NULL,
-                 PRIMARY KEY (block, position)) WITHOUT ROWID;
+                 PRIMARY KEY (block, position)) WITHOUT ROWID, STRICT;
 CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx INTEGER NOT NULL, address BLOB NOT NULL,
-                  topic BLOB, PRIMARY KEY (block, position)) WITHOUT ROWID;
+                  topic BLOB, PRIMARY KEY (block, position)) WITHOUT ROWID, STRICT;
 CREATE INDEX log_by_address ON log (address, block);
 CREATE INDEX log_by_topic ON log (topic, block);
-CREATE TABLE node (hash BLOB PRIMARY KEY, block INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE node (hash BLOB PRIMARY KEY, block INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID, STRICT;
 """
 # tx.logs: how many logs the block had before this transaction. log.topic: the first. node.block: the last that made it.
 
@@ -110,7 +110,7 @@ class Database:
                 raw.execute("PRAGMA checkpoint_fullfsync = ON")
                 raw.execute("BEGIN IMMEDIATE")  # another process may be creating the same tables
                 if not raw.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    for statement in _SCHEMA.split(";"):
+                    for statement in _SCHEMA.split(";"):  # executescript would commit first
                         raw.execute(statement)
                     raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

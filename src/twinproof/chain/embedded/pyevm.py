@@ -58,6 +58,9 @@ class _Computation(PragueComputation):
 class _State(PragueState):
     computation_class = _Computation
 
+    def set_system_contracts(self) -> None:
+        """None: no beacon chain stands behind these blocks."""
+
 
 class _Overlay(BaseDB):
     """What an execution makes lies over what is kept."""
@@ -104,6 +107,7 @@ def _missing_named() -> Iterator[None]:
 class PyEvmExecution:
     """See `Execution`."""
 
+    @_missing_named()
     def __init__(self, nodes: Nodes, state_root: bytes, context: BlockContext) -> None:
         self._overlay = _Overlay(nodes)
         self._context = context

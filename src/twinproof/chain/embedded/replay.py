@@ -89,10 +89,10 @@ class _Replay:
             raise self._differs(number, "is missing")
         rows = self._store.database.read("SELECT raw FROM tx WHERE block = ? ORDER BY position", (number,))
         context = next_context(chain_id, parent, decode_header(kept[1]).time, self._ancestors)
-        transactions = [parse_transaction(row[0]) for row in rows]
         try:
+            transactions = [parse_transaction(row[0]) for row in rows]
             return make_block(self._engine, self._node, (self._hashes[-1], parent), context, transactions)
-        except ChainError as problem:
+        except (ChainError, Malformed, BadSignature) as problem:
             raise self._differs(number, f"holds a transaction that may not be mined: {problem}") from None
 
     def _ancestors(self) -> Iterator[bytes]:
