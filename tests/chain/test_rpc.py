@@ -275,6 +275,7 @@ SAID = {
     "geth gas": (-32000, "exceeds block gas limit", TransactionRefused),
     "besu permission": (-32007, "Sender account not authorized to send transactions", TransactionRefused),
     "geth cap": (-32000, "tx fee (2.10 ether) exceeds the configured cap (1.00 ether)", TransactionRefused),
+    "geth type": (-32000, "unknown transaction type", TransactionRefused),
     "full": (-32000, "txpool is full", ChainError),
     "anything": (-32603, "Internal error", ChainError),
 }

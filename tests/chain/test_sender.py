@@ -86,7 +86,8 @@ class Desk:
         return keccak(purpose.encode())[:20]
 
     def paid(self, purpose: str) -> int:
-        return self.chain.balance(self.payee(purpose))
+        got: int = self.chain.balance(self.payee(purpose))
+        return got
 
     def attempts(self, purpose: str) -> list[Any]:
         return [parse_transaction(one.raw) for one in self.outbox.attempts(self.sender.find(purpose))]
@@ -343,6 +344,21 @@ def test_many_in_a_row(manual: Desk) -> None:
     assert [manual.paid(f"rent {number}") for number in range(10)] == [1] * 10
 
 
+def test_receipts_are_asked_for_together(anvil: Anvil, tmp_path: Path) -> None:
+    node = LyingNode(anvil.url)
+    desk = Desk(anvil, tmp_path, node.url)
+    anvil.rpc("evm_setAutomine", False)
+    for number in range(30):
+        desk.pay(f"rent {number}")
+    anvil.mine()
+    node.batches.clear()
+    assert len(desk.sender.step()) == 30
+    assert max(node.batches) == 30
+    assert node.asked.count("eth_getBlockByNumber") < 30 + 35
+    desk.close()
+    node.close()
+
+
 def test_what_waits_from_elsewhere_is_respected(manual: Desk) -> None:
     manual.elsewhere(0)
     manual.elsewhere(1)
@@ -368,7 +384,7 @@ def test_somebody_else_uses_the_nonce(manual: Desk) -> None:
 
 
 def test_the_nonce_is_taken_between_the_question_and_the_sending(desk: Desk) -> None:
-    real = desk.chain.send
+    real: Callable[[bytes], bytes] = desk.chain.send
 
     def late(raw: bytes) -> bytes:
         desk.chain.send = real

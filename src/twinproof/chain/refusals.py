@@ -6,6 +6,7 @@ after which a transaction that was sent may have been taken.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from twinproof.chain.abi import explain_revert
@@ -22,8 +23,8 @@ from twinproof.errors import (
     WrongChain,
 )
 
-KNOWN: Final = ("already known", "already imported", "known transaction", "alreadyknown", "already in pool")
-"""The node has it: no refusal."""
+_KNOWN: Final = re.compile(r"already known|already imported|\bknown transaction|alreadyknown|already in pool", re.ASCII)
+"""The node has it: no refusal. An unknown transaction type is one."""
 _REFUSALS: Final[tuple[tuple[type[ChainError], tuple[str, ...]], ...]] = (
     (WrongChain, ("chain id", "chainid", "wrong chain", "invalid sender", "replay-protected", "replay protected")),
     (
@@ -55,6 +56,7 @@ _REFUSALS: Final[tuple[tuple[type[ChainError], tuple[str, ...]], ...]] = (
             "max initcode",
             "invalid signature",
             "type not supported",
+            "unknown transaction type",
             "tx type",
             "nonce too high",
             "nonce gap",
@@ -93,8 +95,7 @@ def refused_call(fault: Fault, doing: str) -> ChainError:
 def refused_transaction(fault: Fault) -> ChainError | None:
     """The error of `eth_sendRawTransaction`; None if the node says that it has the transaction already."""
     words = fault.message.lower()
-    # "replacement transaction underpriced" and others come before what they contain.
-    if any(known in words for known in KNOWN) and "underpriced" not in words:
+    if _KNOWN.search(words):
         return None
     for error, told in _REFUSALS:
         if any(word in words for word in told):

@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from twinproof.chain.accounts import Signer
 from twinproof.chain.fees import Offer, first_offer, next_offer
@@ -55,6 +55,13 @@ _PROBLEMS: Final = (OutOfFunds, Underpriced, NonceTaken, TooExpensive, Transacti
 _BY_CODE: Final = {problem.code: problem for problem in _PROBLEMS}
 _POLL: Final = 0.5
 """Seconds between two looks of `wait`."""
+
+
+@runtime_checkable
+class _Batching(Protocol):
+    """A chain that answers many questions at once."""
+
+    def receipts(self, transactions: Sequence[bytes]) -> list[Receipt | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +187,9 @@ class Sender:
             if entry is None or (again and entry.state in (State.FAILED, State.REPLACED)):
                 return self._begin(purpose, request, again=again)
             if entry.live and entry.sender == self.address:
-                self._look(entry, self._chain.head(), self._chain.nonce(self.address))
+                head, used = self._chain.head(), self._chain.nonce(self.address)
+                attempts = self._outbox.attempts(entry)
+                self._look(entry, attempts, self._receipts([one.hash for one in attempts]), head, used)
             return self.find(purpose)
 
     def _begin(self, purpose: str, request: Request, *, again: bool = False) -> Entry:
@@ -261,14 +270,24 @@ class Sender:
             # A reorganisation deeper than the confirmations: what was final is open again.
             self._outbox.reopen(self.address, used)
             entries = self.live()
-            for entry in entries:
-                self._look(entry, head, used)
+            attempts = [self._outbox.attempts(entry) for entry in entries]
+            receipts = self._receipts([attempt.hash for some in attempts for attempt in some])
+            for entry, some in zip(entries, attempts, strict=True):
+                self._look(entry, some, receipts, head, used)
             self._fill_gap(entries[0].nonce, used, head)
             return [now for one in entries if not (now := self.find(one.purpose)).live]
 
-    def _look(self, entry: Entry, head: Block, used: int) -> None:
-        attempts = self._outbox.attempts(entry)
-        receipt = self._receipt(entry, attempts)
+    def _receipts(self, hashes: list[bytes]) -> dict[bytes, Receipt]:
+        if isinstance(self._chain, _Batching):
+            found = self._chain.receipts(hashes)
+        else:
+            found = [self._chain.receipt(named) for named in hashes]
+        return {receipt.transaction: receipt for receipt in found if receipt is not None}
+
+    def _look(
+        self, entry: Entry, attempts: list[Attempt], receipts: dict[bytes, Receipt], head: Block, used: int
+    ) -> None:
+        receipt = self._canonical(entry, [receipts[one.hash] for one in attempts if one.hash in receipts])
         if receipt is not None:
             self._mined(entry, receipt, head)
             return
@@ -284,16 +303,14 @@ class Sender:
         if entry.nonce == used and (refused or self._stuck(last.signed_at, last.head, head)):
             self._bump(entry, last, head)
 
-    def _receipt(self, entry: Entry, attempts: list[Attempt]) -> Receipt | None:
-        for attempt in reversed(attempts):
-            receipt = self._chain.receipt(attempt.hash)
-            if receipt is None:
-                continue
+    def _canonical(self, entry: Entry, receipts: list[Receipt]) -> Receipt | None:
+        """The receipt whose block is on the chain."""
+        for receipt in receipts:
             if receipt.sender != entry.sender or receipt.to != entry.to:
                 raise ChainLied("the chain's node tells of a transaction of ours with another sender or receiver")
             block = self._chain.block(receipt.number)
             if block is not None and block.hash == receipt.block:
-                if attempt.hash not in block.transactions:
+                if receipt.transaction not in block.transactions:
                     raise ChainLied("the chain's node tells a receipt for a block that does not hold the transaction")
                 return receipt
         return None
