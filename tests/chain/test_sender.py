@@ -354,7 +354,7 @@ def test_receipts_are_asked_for_together(anvil: Anvil, tmp_path: Path) -> None:
     node.batches.clear()
     assert len(desk.sender.step()) == 30
     assert max(node.batches) == 30
-    assert node.asked.count("eth_getBlockByNumber") < 30 + 35
+    assert len(node.batches) < 6
     desk.close()
     node.close()
 

@@ -187,9 +187,7 @@ class Sender:
             if entry is None or (again and entry.state in (State.FAILED, State.REPLACED)):
                 return self._begin(purpose, request, again=again)
             if entry.live and entry.sender == self.address:
-                head, used = self._chain.head(), self._chain.nonce(self.address)
-                attempts = self._outbox.attempts(entry)
-                self._look(entry, attempts, self._receipts([one.hash for one in attempts]), head, used)
+                self._look_at([entry], self._chain.head(), self._chain.nonce(self.address))
             return self.find(purpose)
 
     def _begin(self, purpose: str, request: Request, *, again: bool = False) -> Entry:
@@ -270,10 +268,7 @@ class Sender:
             # A reorganisation deeper than the confirmations: what was final is open again.
             self._outbox.reopen(self.address, used)
             entries = self.live()
-            attempts = [self._outbox.attempts(entry) for entry in entries]
-            receipts = self._receipts([attempt.hash for some in attempts for attempt in some])
-            for entry, some in zip(entries, attempts, strict=True):
-                self._look(entry, some, receipts, head, used)
+            self._look_at(entries, head, used)
             self._fill_gap(entries[0].nonce, used, head)
             return [now for one in entries if not (now := self.find(one.purpose)).live]
 
@@ -284,10 +279,15 @@ class Sender:
             found = [self._chain.receipt(named) for named in hashes]
         return {receipt.transaction: receipt for receipt in found if receipt is not None}
 
-    def _look(
-        self, entry: Entry, attempts: list[Attempt], receipts: dict[bytes, Receipt], head: Block, used: int
-    ) -> None:
-        receipt = self._canonical(entry, [receipts[one.hash] for one in attempts if one.hash in receipts])
+    def _look_at(self, entries: list[Entry], head: Block, used: int) -> None:
+        attempts = [self._outbox.attempts(entry) for entry in entries]
+        receipts = self._receipts([attempt.hash for some in attempts for attempt in some])
+        blocks: dict[int, Block | None] = {head.number: head}
+        for entry, some in zip(entries, attempts, strict=True):
+            receipt = self._canonical(entry, [receipts[one.hash] for one in some if one.hash in receipts], blocks)
+            self._look(entry, some, receipt, head, used)
+
+    def _look(self, entry: Entry, attempts: list[Attempt], receipt: Receipt | None, head: Block, used: int) -> None:
         if receipt is not None:
             self._mined(entry, receipt, head)
             return
@@ -303,12 +303,14 @@ class Sender:
         if entry.nonce == used and (refused or self._stuck(last.signed_at, last.head, head)):
             self._bump(entry, last, head)
 
-    def _canonical(self, entry: Entry, receipts: list[Receipt]) -> Receipt | None:
+    def _canonical(self, entry: Entry, receipts: list[Receipt], blocks: dict[int, Block | None]) -> Receipt | None:
         """The receipt whose block is on the chain."""
         for receipt in receipts:
             if receipt.sender != entry.sender or receipt.to != entry.to:
                 raise ChainLied("the chain's node tells of a transaction of ours with another sender or receiver")
-            block = self._chain.block(receipt.number)
+            if receipt.number not in blocks:
+                blocks[receipt.number] = self._chain.block(receipt.number)
+            block = blocks[receipt.number]
             if block is not None and block.hash == receipt.block:
                 if receipt.transaction not in block.transactions:
                     raise ChainLied("the chain's node tells a receipt for a block that does not hold the transaction")
