@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from twinproof.proof.cbor import Tagged
 from twinproof.proof.note import encode_base64
+from twinproof.twin.ledger import LedgerState
 from twinproof.twin.live import LiveState
 from twinproof.twin.state import Told, TwinState
 
@@ -70,6 +71,7 @@ def state_json(state: TwinState) -> dict[str, Any]:
         "attestations": [_told(told) for told in state.attestations],
         "losses": [_told(told) for told in state.losses],
         **_live(state.live),
+        **_ledger(state.live.ledger),
         "statements": state.statements,
         "last_index": state.last_index,
     }
@@ -102,6 +104,77 @@ def _live(live: LiveState) -> dict[str, Any]:
         },
         "alarms": {name: {"state": alarm.name, **alarm._asdict()} for name, alarm in live.alarms.items()},
     }
+
+
+def _ledger(ledger: LedgerState) -> dict[str, Any]:
+    forecast = ledger.prediction
+    return {
+        "prediction": forecast
+        and {
+            "lower": forecast.prediction.lower,
+            "point": forecast.prediction.point,
+            "upper": forecast.prediction.upper,
+            "coverage": forecast.prediction.coverage,
+            "unit": forecast.prediction.unit,
+            "model": forecast.prediction.model.hex(),
+            "until": forecast.prediction.until,
+            "drivers": dict(forecast.prediction.drivers),
+            "episode": forecast.prediction.episode,
+            "iss": forecast.issuer,
+            "entry": forecast.entry,
+            "time": forecast.time,
+        },
+        "policies": {
+            name: {
+                "unit": policy.unit,
+                "below": policy.below,
+                "coverage": policy.coverage,
+                "chain": policy.chain,
+                "contract": _address(policy.contract),
+                "agreement": str(policy.agreement),
+                "entry": entry,
+            }
+            for name, (policy, entry) in ledger.policies.items()
+        },
+        "installed": [
+            {"part": _number(part), "order": order.hex(), "entry": entry, "time": time}
+            for part, (order, entry, time) in sorted(ledger.installed.items())
+        ],
+        "tokens": [
+            {
+                "chain": chain,
+                "contract": _address(contract),
+                "token": _number(number),
+                "owner": _address(token.owner),
+                "status": token.status,
+                "parent": _number(token.parent),
+                "entry": token.entry,
+            }
+            for (chain, contract, number), token in sorted(ledger.tokens.items())
+        ],
+        "orders": [
+            {
+                "chain": chain,
+                "contract": _address(contract),
+                "order": _number(number),
+                "agreement": _number(order.agreement),
+                "state": order.state,
+                "since": order.since,
+                "token": _number(order.token),
+                "entry": order.entry,
+            }
+            for (chain, contract, number), order in sorted(ledger.orders.items())
+        ],
+    }
+
+
+def _address(value: bytes | None) -> str | None:
+    return None if value is None else f"0x{value.hex()}"
+
+
+def _number(value: bytes | None) -> str | None:
+    """Of 32 bytes: JSON's numbers are too small."""
+    return None if value is None else str(int.from_bytes(value, "big"))
 
 
 def evidence_of(index: int) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter as Count
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,9 @@ from twinproof.node.intake import Accepted, GroupReport
 from twinproof.node.live import Live
 from twinproof.server.access import ROUTE
 from twinproof.server.parameters import Reached
+
+if TYPE_CHECKING:
+    from twinproof.node.chain_side import ChainSide
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -85,6 +88,31 @@ class Metrics:
         for name, view in self._views.items():
             behind.add_metric([name], max(0, head.size - view.reached))
         yield behind
+        if self._live.chain is not None:
+            yield from _of_chain(self._live.chain)
+
+
+def _of_chain(side: ChainSide) -> Iterator[Metric]:
+    report = side.anchoring.report
+    yield GaugeMetricFamily("twinproof_anchor_size", "Entries that the newest anchor covers", report.size)
+    yield GaugeMetricFamily("twinproof_anchor_time_seconds", "When it was anchored, POSIX seconds", report.time)
+    yield GaugeMetricFamily("twinproof_anchor_block", "Block of the newest confirmed anchor", report.block)
+    yield GaugeMetricFamily("twinproof_anchors", "Anchors of this log on the chain", report.count)
+    yield GaugeMetricFamily("twinproof_anchor_behind_entries", "Entries that no anchor covers", report.behind_entries)
+    yield GaugeMetricFamily(
+        "twinproof_anchor_behind_seconds", "Age of the newest anchor, if it does not cover all", report.behind_seconds
+    )
+    yield GaugeMetricFamily("twinproof_anchor_spent_wei", "Paid for confirmed anchors", report.spent)
+    yield GaugeMetricFamily("twinproof_anchor_forked", "1 if the chain contradicts this log", report.forked)
+    if side.events is not None:
+        yield GaugeMetricFamily("twinproof_chain_next_block", "Block that is read next", side.events.reached)
+        yield CounterMetricFamily("twinproof_chain_events", "Events of contracts that were stated", side.events.stated)
+    if side.relay is not None:
+        yield GaugeMetricFamily("twinproof_relay_open", "Predictions that may place an order", side.relay.open_cases)
+        decisions = CounterMetricFamily("twinproof_relay_decisions", "What became of them", labels=["decision"])
+        for name, number in list(side.relay.decisions.items()):
+            decisions.add_metric([name], number)
+        yield decisions
 
 
 class Measured:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 EntryIndex = Annotated[int, Field(description="Log index of the statement.")]
+Address = Annotated[str, Field(description="0x and 40 hexadecimal digits.")]
+ChainNumber = Annotated[str, Field(description="A contract's number: decimal digits, up to 2^256.")]
 
 
 class Shape(BaseModel):
@@ -95,6 +97,69 @@ class AlarmHeld(Shape):
     time: int
 
 
+class Forecast(Shape):
+    """The newest prediction of the remaining useful life."""
+
+    lower: float
+    point: float
+    upper: float
+    coverage: Annotated[float, Field(description="Probability of the interval from lower to upper.")]
+    unit: str
+    model: Annotated[str, Field(description="SHA-256 of the model's file, in hex.")]
+    until: Annotated[int | None, Field(description="Log index below which the model read.")]
+    drivers: dict[str, float]
+    episode: str | None
+    iss: str
+    entry: EntryIndex
+    time: int
+
+
+class PolicyHeld(Shape):
+    """When a prediction places an order."""
+
+    unit: str
+    below: float
+    coverage: float
+    chain: int
+    contract: Address
+    agreement: ChainNumber
+    entry: EntryIndex
+
+
+class InstalledPart(Shape):
+    """A part that a technician put in."""
+
+    part: ChainNumber
+    order: Annotated[str, Field(description="The order's key, in hex.")]
+    entry: EntryIndex
+    time: int
+
+
+class PartToken(Shape):
+    """A part's token, as the contract's events tell."""
+
+    chain: int
+    contract: Address
+    token: ChainNumber
+    owner: Address | None
+    status: str
+    parent: ChainNumber | None
+    entry: EntryIndex
+
+
+class OrderHeld(Shape):
+    """A maintenance order, as the contract's events tell."""
+
+    chain: int
+    contract: Address
+    order: ChainNumber
+    agreement: ChainNumber
+    state: str
+    since: Annotated[int, Field(description="Time of the block that led to the state.")]
+    token: ChainNumber | None
+    entry: EntryIndex
+
+
 class State(Derived):
     """A twin's state."""
 
@@ -110,6 +175,11 @@ class State(Derived):
     requests: list[RequestMade]
     rules: dict[str, RuleHeld]
     alarms: dict[str, AlarmHeld]
+    prediction: Forecast | None
+    policies: dict[str, PolicyHeld]
+    installed: list[InstalledPart]
+    tokens: list[PartToken]
+    orders: list[OrderHeld]
     statements: Annotated[int, Field(description="Entries about the twin.")]
     last_index: EntryIndex
 
@@ -354,3 +424,56 @@ class Readiness(Shape):
     checks: Annotated[dict[str, str], Field(description="What is looked at -> ok, or what is wrong.")]
     size: int
     behind: Annotated[dict[str, int], Field(description="View -> entries that it has not taken in yet.")]
+
+
+class Anchoring(Shape):
+    """How the log is anchored on the chain."""
+
+    size: Annotated[int, Field(description="Entries that the newest anchor covers; 0 before the first.")]
+    time: Annotated[int | None, Field(description="The newest anchor's.")]
+    block: Annotated[int | None, Field(description="Of the newest confirmed anchor.")]
+    count: int
+    behind_entries: Annotated[int, Field(description="Entries that no anchor covers.")]
+    behind_seconds: float
+    spent_wei: Annotated[str, Field(description="What this node paid for confirmed anchors.")]
+    due: Annotated[float | None, Field(description="When the next one is due; null while there is nothing to anchor.")]
+    pending: bool
+    forked: Annotated[bool, Field(description="The chain holds a head that is none of this log: nothing is anchored.")]
+    problem: str | None
+
+
+class EventsHeard(Shape):
+    """What contracts say about twins, and what of it is stated."""
+
+    next_block: int
+    stated: int
+    retracted: int
+    refused: int
+    waiting: int
+    problem: str | None
+
+
+class Relayed(Shape):
+    """Predictions that policies name, on their way to the contract."""
+
+    open: int
+    decisions: Annotated[dict[str, int], Field(description="placed, sent, taken, waiting, stale, refused.")]
+    problem: str | None
+
+
+class ChainConnection(Shape):
+    """A node's chain."""
+
+    chain_id: int
+    account: Address
+    log_id: str
+    contracts: dict[str, Address]
+    anchoring: Anchoring
+    events: EventsHeard | None
+    relay: Relayed | None
+
+
+class ChainStatus(Shape):
+    """How the node's chain side stands."""
+
+    chain: Annotated[ChainConnection | None, Field(description="Null if no chain is set up.")]

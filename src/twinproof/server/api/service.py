@@ -37,7 +37,7 @@ def router(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> APIRou
         summary="Whether the node can serve",
     )
     async def ready() -> Response:
-        """200 if statements are taken, the views are not far behind and the disk has room; else 503."""
+        """200 if statements are taken, views are not far behind, the disk has room and no chain tells of a fork."""
         return await run_in_threadpool(_ready, live, views)
 
     @made.get(
@@ -67,6 +67,9 @@ def _ready(live: Live, views: Mapping[str, Reached]) -> Response:
         checks["disk"] = "ok" if shutil.disk_usage(live.node.folder).free >= MIN_FREE else "full"
     except OSError:
         checks["disk"] = "unreachable"
+    if live.chain is not None:
+        # A chain that is away keeps nobody from reading or writing; a forked history does.
+        checks["history"] = "forked" if live.chain.anchoring.report.forked else "ok"
     well = all(check == "ok" for check in checks.values())
     response = answer({"ready": well, "checks": checks, "size": size, "behind": behind})
     response.status_code = 200 if well else 503
