@@ -32,7 +32,8 @@ contract HostilePassport {
 
     function ownerOf(uint256 tokenId) external view returns (address owner) {
         Manner how = manner;
-        if (how == Manner.Answers) return owners[tokenId];
+        owner = owners[tokenId];
+        if (how == Manner.Answers) return owner;
         if (how == Manner.Reverts) revert("gone");
         if (how == Manner.BurnsGas) {
             while (true) owner = address(uint160(uint256(keccak256(abi.encode(owner)))));
@@ -40,7 +41,7 @@ contract HostilePassport {
         assembly {
             if eq(how, 3) { return(0, 90000) }
             if eq(how, 4) { return(0, 31) }
-            mstore(0, not(0))
+            mstore(0, or(owner, shl(160, 1)))
             return(0, 32)
         }
     }

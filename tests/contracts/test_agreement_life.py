@@ -178,7 +178,7 @@ def test_the_deadlines_are_those_of_the_terms(rig: Rig) -> None:
 # --- shipping ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("within", [RECEIVE - 1, RECEIVE + 1, RECEIVE + DAY + 1, RECEIVE + DAY + 2])
+@pytest.mark.parametrize("within", [RECEIVE, RECEIVE + 1, RECEIVE + DAY + 1, RECEIVE + DAY + 2])
 def test_the_offer_ends_in_the_agreed_time_and_at_most_a_day_later(rig: Rig, within: int) -> None:
     """The order is shipped a second after the offer was made."""
     order, _, terms = rig.bring(State.ACCEPTED)
@@ -466,6 +466,19 @@ def test_both_cancel_when_the_part_is_back(rig: Rig, state: State) -> None:
     rig.passports.send(SUPPLIER, "cancelOffer", token)
     _cancel(rig, order, terms, OPERATOR, SUPPLIER)
     assert (rig.seen(order).state, rig.free(order >> 32)) == (State.CANCELLED, 10 * PRICE)
+
+
+@pytest.mark.parametrize("before", [1, 0])
+def test_an_offer_stands_until_its_last_second(rig: Rig, before: int) -> None:
+    order, token, terms = rig.bring(State.SHIPPED)
+    _cancel(rig, order, terms, SUPPLIER)
+    rig.until(order, before)
+    if before:
+        with refused(f"OfferStands({token})"):
+            _cancel(rig, order, terms, OPERATOR)
+        return
+    _cancel(rig, order, terms, OPERATOR)
+    assert rig.seen(order).state == State.CANCELLED
 
 
 @pytest.mark.parametrize("share", [0, 1, PRICE - 1, PRICE])
