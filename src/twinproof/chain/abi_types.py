@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
-
 from twinproof.chain.hexadecimal import ADDRESS_SIZE, format_address
 from twinproof.errors import InternalError, Malformed, TooLarge
 
@@ -85,6 +82,8 @@ def parse_parameters(value: object, field: str, depth: int = 0) -> tuple[Paramet
 
 def encode_values(parameters: Sequence[Parameter], values: Sequence[object], field: str) -> bytes:
     """Solidity's ABI encoding; raises `Malformed` with the path of the wrong value."""
+    from eth_abi.abi import encode  # here, because it takes half a second, and not every command needs it
+
     if len(values) != len(parameters):
         raise Malformed(field, f"needs {len(parameters)} values, not {len(values)}")
     checked = [
@@ -96,6 +95,9 @@ def encode_values(parameters: Sequence[Parameter], values: Sequence[object], fie
 
 def decode_values(parameters: Sequence[Parameter], data: bytes, field: str) -> tuple[Any, ...]:
     """The values that encode to exactly these bytes; raises `Malformed`, `TooLarge`."""
+    from eth_abi.abi import decode, encode
+    from eth_abi.exceptions import DecodingError
+
     if len(data) > MAX_DATA:
         raise TooLarge(field, f"has {len(data)} bytes, more than {MAX_DATA}")
     types = [parameter.canonical for parameter in parameters]

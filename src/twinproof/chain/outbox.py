@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Receipt, Request
+from twinproof.chain.transactions import parse_transaction
 from twinproof.errors import ConfigError, Malformed, StorageFailed, WrongChain
 
 MAX_PURPOSE: Final = 200
@@ -62,6 +63,7 @@ CREATE TABLE attempts (
     nonce INTEGER NOT NULL,
     place INTEGER NOT NULL,
     raw BLOB NOT NULL,
+    max_fee TEXT NOT NULL,
     signed_at REAL NOT NULL,
     head INTEGER NOT NULL,
     accepted INTEGER NOT NULL DEFAULT 0
@@ -226,6 +228,17 @@ class TransactionOutbox:
         )
         return [Attempt(named, raw, at, head, bool(accepted)) for named, raw, at, head, accepted in rows]
 
+    def owed(self, sender: bytes) -> int:
+        """Wei that an account may need for all that is signed and not mined: values, and gas at the full offer."""
+        rows = self._all(
+            "SELECT p.id, p.value, p.gas, a.max_fee FROM purposes p "
+            "JOIN attempts a ON a.purpose = p.id AND a.nonce = p.nonce "
+            "WHERE p.sender = ? AND p.state = 'signed' ORDER BY a.place",
+            sender,
+        )
+        # The newest attempt of each offers the most.
+        return sum({number: int(value) + gas * int(max_fee) for number, value, gas, max_fee in rows}.values())
+
     # --- changing ---
 
     def take(
@@ -281,10 +294,11 @@ class TransactionOutbox:
             self._add(db, entry, raw, now, head)
 
     def _add(self, db: sqlite3.Connection, entry: Entry, raw: bytes, now: float, head: int) -> None:
+        max_fee = parse_transaction(raw).max_fee
         db.execute(
-            "INSERT OR IGNORE INTO attempts (hash, purpose, nonce, place, raw, signed_at, head) "
-            "VALUES (?, ?, ?, (SELECT count(*) FROM attempts WHERE purpose = ? AND nonce = ?), ?, ?, ?)",
-            (keccak(raw), entry.id, entry.nonce, entry.id, entry.nonce, raw, now, head),
+            "INSERT OR IGNORE INTO attempts (hash, purpose, nonce, place, raw, max_fee, signed_at, head) "
+            "VALUES (?, ?, ?, (SELECT count(*) FROM attempts WHERE purpose = ? AND nonce = ?), ?, ?, ?, ?)",
+            (keccak(raw), entry.id, entry.nonce, entry.id, entry.nonce, raw, str(max_fee), now, head),
         )
 
     def accept(self, attempt: bytes) -> None:

@@ -192,8 +192,7 @@ class Sender:
 
     def _begin(self, purpose: str, request: Request, *, again: bool = False) -> Entry:
         estimate = self.estimate(request.to, request.data, request.value)
-        owed = sum(one.value + self._most(one) for one in self.live() if one.state is State.SIGNED)
-        needed = owed + request.value + estimate.most
+        needed = self._outbox.owed(self.address) + request.value + estimate.most
         has = self._chain.balance(self.address)
         if has < needed:
             raise OutOfFunds(f"the account has {has} wei and may need {needed}; nothing was sent")
@@ -212,9 +211,6 @@ class Sender:
         # From here on the transaction is durable: whatever is raised, `step` goes on with it.
         self._send(entry, self._outbox.attempts(entry)[-1])
         return self.find(purpose)
-
-    def _most(self, entry: Entry) -> int:
-        return entry.gas * parse_transaction(self._outbox.attempts(entry)[-1].raw).max_fee
 
     def _sign(self, request: Request, nonce: int, gas: int, offer: Offer) -> bytes:
         return self._signer.sign_transaction(
