@@ -20,7 +20,7 @@ from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.config import ChainSettings
 from twinproof.node.node import WritingNode, init_node, open_node
-from twinproof.proof.anchor import check_anchor
+from twinproof.proof.anchor import AnchoredHead, AnchorEvidence, check_anchor
 from twinproof.testing import ManualClock
 from twinproof.twin.grants import Capability
 
@@ -203,6 +203,35 @@ def test_evidence_is_made_again_when_the_store_is_lost(rig: Rig) -> None:
     rig.wait(-4 * HOUR)
     assert rig.anchoring.step()
     assert rig.evidence() == [2, 3, 4] == rig.sizes()
+
+
+def test_a_failure_in_the_middle_of_many_counts_none_twice(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(4):
+        rig.anchoring.step()
+        rig.grow()
+        rig.wait(2 * HOUR)
+    spent = rig.anchoring.report.spent
+    (rig.node.folder / "chain" / "anchors.db").unlink()
+    rig.restart()
+    rig.clock.time = START
+    real, calls = AnchorStore.add, [0]
+
+    def third_fails(self: AnchorStore, evidence: AnchorEvidence) -> AnchoredHead:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise StorageFailed("the disk is full")
+        return real(self, evidence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AnchorStore, "add", third_fails)
+        assert not rig.anchoring.step()
+        assert (rig.anchoring.covering(1), rig.anchoring.covering(3)) == (rig.anchored()[0], None)
+    assert rig.anchoring.step()
+    assert rig.evidence() == [2, 3, 4, 5] == rig.sizes()
+    assert [rig.anchoring.covering(index) for index in (1, 2, 3, 4)] == rig.anchored()
+    assert rig.anchoring.report.spent > spent > 0
+    receipts = [rig.chain.receipt(event.log.transaction) for event in rig.anchors.events(LOG_ID, 0, 10**6)]
+    assert rig.anchoring.report.spent == sum(r.gas_used * r.gas_price for r in receipts if r is not None)
 
 
 def test_confirmations_are_waited_for(rig: Rig) -> None:

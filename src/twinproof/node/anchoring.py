@@ -21,7 +21,7 @@ from typing import Final
 
 from twinproof.chain.anchors import NO_HEAD, Anchored, CheckpointAnchor, Head
 from twinproof.chain.hexadecimal import keccak
-from twinproof.chain.model import Chain
+from twinproof.chain.model import Block, Chain
 from twinproof.chain.proofs import prove_anchor
 from twinproof.errors import ConfigError, ForkedHistory, InternalError, TwinproofError
 from twinproof.log.reader import Reader
@@ -102,8 +102,11 @@ class Anchoring:
         self._wanted = 0
         self._have: set[tuple[bytes, int]] | None = None
         self._next = first_block
+        self._end: Block | None = None
+        """The newest block that was read, to notice when the chain has another one in its place."""
         self._confirmed: list[Anchored] = []
-        self._spent = 0
+        self._costs: dict[bytes, int] = {}
+        """Wei by transaction of ours."""
 
     # --- for others -----------------------------------------------------------------------------
 
@@ -196,13 +199,14 @@ class Anchoring:
         last = self._chain.head().number - self._confirmations
         while self._next <= last:
             upto = min(last, self._next + RANGE - 1)
+            end = self._chain.block(upto)
             for anchored in self._anchors.events(self._log_id, self._next, upto):
                 self._take(anchored)
-            self._next = upto + 1
+            self._next, self._end = upto + 1, end
 
     def _take(self, anchored: Anchored) -> None:
-        if anchored.head.size in {known.head.size for known in self._confirmed[-1:]}:
-            return  # a round that failed in the middle of a range had it
+        if self._confirmed and anchored.head.size <= self._confirmed[-1].head.size:
+            return  # sizes ascend: a round that failed in the middle of a range had it
         if self._root(anchored.head.size) != anchored.head.root:
             raise ForkedHistory(
                 f"block {anchored.log.number} of chain {self._chain.chain_id} anchors another head of "
@@ -215,15 +219,18 @@ class Anchoring:
             self._have.add(place)
         receipt = self._chain.receipt(anchored.log.transaction)
         if receipt is not None and receipt.sender == self._submitter.address:
-            self._spent += receipt.gas_used * receipt.gas_price
+            self._costs[receipt.transaction] = receipt.gas_used * receipt.gas_price
         self._confirmed.append(anchored)
 
     def _drop_gone(self) -> None:
         """Forget confirmed anchors whose blocks a reorganisation took away, and their evidence."""
+        if self._end is not None and self._stands(self._end.number, self._end.hash):
+            return
+        self._next, self._end = self._first, None
         while self._confirmed:
             newest = self._confirmed[-1].log
-            block = self._chain.block(newest.number)
-            if block is not None and block.hash == newest.block:
+            if self._stands(newest.number, newest.block):
+                self._next = newest.number
                 return
             _LOG.warning("the chain reorganised: the anchor in block %d is gone", newest.number)
             for evidence in self._store.all():
@@ -231,8 +238,12 @@ class Anchoring:
                     self._store.remove(evidence)
             if self._have is not None:
                 self._have.discard((newest.block, newest.transaction_index))
+            self._costs.pop(newest.transaction, None)
             self._confirmed.pop()
-            self._next = min(self._next, newest.number, *(known.log.number + 1 for known in self._confirmed[-1:]))
+
+    def _stands(self, number: int, hash_: bytes) -> bool:
+        block = self._chain.block(number)
+        return block is not None and block.hash == hash_
 
     # --- what is sent -----------------------------------------------------------------------------
 
@@ -279,7 +290,7 @@ class Anchoring:
             count=count,
             behind_entries=size - old.size,
             behind_seconds=max(0.0, now - old.time) if size > old.size and old.size else 0.0,
-            spent=self._spent,
+            spent=sum(self._costs.values()),
             due=None if due is None else max(due, 0.0) or now,
             pending=submission is not None and not submission.final,
         )
