@@ -277,10 +277,22 @@ def test_bad_parameters(client: Client, method: str, params: list[object]) -> No
     assert client.error(method, *params)[0] == -32602
 
 
-def test_a_range_has_limits(client: Client) -> None:
+def test_a_filter_has_limits(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinproof.chain.json_methods.MAX_LOGS", 3)
+    monkeypatch.setattr("twinproof.chain.json_methods.MAX_RANGE", 8)
+    assert "more than 3 logs" in client.error("eth_getLogs", {"fromBlock": "0x1"})[1]
+    assert "9 blocks" in client.error("eth_getLogs", {"fromBlock": "0x0"})[1]
     topic = "0x" + words(1).hex()
-    assert client.error("eth_getLogs", {"fromBlock": "0x0", "topics": [[topic] * 1001]})[0] == -32005
-    assert client.error("eth_getLogs", {"fromBlock": "0x0", "address": [SOMEBODY] * 1001})[0] == -32005
+    assert client.error("eth_getLogs", {"fromBlock": "0x0", "topics": [[topic] * 1001]})[0] == -32602
+    assert client.error("eth_getLogs", {"fromBlock": "0x0", "address": [SOMEBODY] * 1001})[0] == -32602
+
+
+def test_a_batch_stops_where_its_answer_is_full(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinproof.chain.jsonrpc.MAX_ANSWER", 100)
+    asked = [{"jsonrpc": "2.0", "id": n, "method": "eth_chainId"} for n in range(4)]
+    found = client.raw(json.dumps(asked).encode())
+    assert [entry.get("error", {}).get("code") for entry in found] == [None, None, None, -32005]
+    assert [entry["id"] for entry in found] == [0, 1, 2, 3]
 
 
 def test_batches_and_notifications(client: Client) -> None:

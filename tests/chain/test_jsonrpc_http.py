@@ -7,15 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from tests.chain.embedded_rig import ADDRESSES, CHAIN_ID, GENESIS, Rig, signed
+from tests.chain.embedded_rig import ADDRESSES, CHAIN_ID, GENESIS, REFUSE, STORE, Rig, deploying, signed, words
 from twinproof.chain.embedded import EmbeddedChain
 from twinproof.chain.jsonrpc import MAX_REQUEST
+from twinproof.chain.model import Chain, Request
+from twinproof.chain.rpc import RpcChain
+from twinproof.chain.rpc_client import RpcClient
+from twinproof.errors import NonceTaken, OutOfFunds, Reverted, TransactionRefused, Underpriced, WrongChain
 from twinproof.server.chain_rpc import make_chain_app
 
 ASK = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
@@ -83,6 +89,49 @@ serve_chain(Path(sys.argv[1]), "127.0.0.1", 0, on_ready=lambda url: print(url, f
 """
 
 
+def agree(remote: Chain, local: EmbeddedChain) -> None:
+    """Our own driver tells over HTTP what the chain tells itself."""
+    sender = ADDRESSES[0]
+    nonce = local.nonce(sender)
+    store = remote.receipt(remote.send(signed(0, nonce, data=deploying(STORE), gas=500_000)))
+    assert store is not None
+    assert store.contract is not None
+    digest = remote.send(signed(0, nonce + 1, to=store.contract, data=words(1, 2)))
+    assert remote.send(signed(0, nonce + 1, to=store.contract, data=words(1, 2))) == digest
+    refuse = local.receipt(local.send(signed(0, nonce + 2, data=deploying(REFUSE), gas=500_000)))
+    assert refuse is not None
+    assert refuse.contract is not None
+    head = local.head()
+    assert remote.head() == head == remote.block(head.number) == remote.block(head.hash)
+    assert remote.block(head.number + 1) is None
+    assert (remote.receipt(digest), remote.transaction(digest)) == (local.receipt(digest), local.transaction(digest))
+    assert remote.receipt(bytes(32)) is None
+    assert remote.receipts_of(head.hash) == local.receipts_of(head.hash)
+    assert remote.raw_header(head.hash) == local.raw_header(head.hash)
+    assert remote.logs(first=0, last=head.number) == local.logs(first=0, last=head.number) != []
+    assert remote.fees() == local.fees()
+    assert (remote.balance(sender), remote.nonce(sender)) == (local.balance(sender), local.nonce(sender))
+    assert (remote.code(store.contract), remote.storage(store.contract, 1)) == (STORE, words(2))
+    assert remote.call(store.contract, words(1, 3)) == b""
+    request = Request(store.contract, words(2, 3), sender=sender)
+    assert remote.estimate_gas(request) == local.estimate_gas(request)
+    with pytest.raises(Reverted) as caught:
+        remote.call(refuse.contract, b"\x01\x02\x03\x04")
+    assert caught.value.data == b"\x01\x02\x03\x04"
+    for fields, error in (
+        ({"nonce": 0, "value": 77}, NonceTaken),
+        ({"nonce": nonce + 9}, TransactionRefused),
+        ({"maxFeePerGas": 1}, Underpriced),
+        ({"value": 10**30}, OutOfFunds),
+        ({"chainId": 5}, WrongChain),
+        ({"gas": 100}, TransactionRefused),
+    ):
+        offered: dict[str, Any] = {"nonce": nonce + 3, "to": ADDRESSES[1], **fields}
+        with pytest.raises(error):
+            remote.send(signed(0, offered.pop("nonce"), **offered))
+    assert local.head() == head
+
+
 def test_a_process_serves_a_file_beside_others(tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
     beside = EmbeddedChain.open(path, genesis=GENESIS)
@@ -106,6 +155,8 @@ def test_a_process_serves_a_file_beside_others(tmp_path: Path) -> None:
             receipt = beside.receipt(bytes.fromhex(digest[2:]))
             assert receipt is not None
             assert (receipt.number, receipt.succeeded) == (2, True)
+        with closing(RpcChain(RpcClient(url), CHAIN_ID)) as remote:
+            agree(remote, beside)
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 0
     finally:

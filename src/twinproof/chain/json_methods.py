@@ -15,7 +15,6 @@ from twinproof import __version__
 from twinproof.chain.encoding import encode_receipt
 from twinproof.chain.hexadecimal import format_data, parse_data, parse_quantity
 from twinproof.chain.json_parameters import (
-    TooMuch,
     as_address,
     as_addresses,
     as_flag,
@@ -36,7 +35,7 @@ from twinproof.chain.json_shapes import (
 )
 from twinproof.chain.model import Block, Chain, Log, Receipt
 from twinproof.chain.transactions import MAX_BYTES
-from twinproof.errors import ChainError, Malformed
+from twinproof.errors import ChainError, Malformed, TooLarge
 
 MAX_RANGE: Final = 100_000
 """Blocks that one eth_getLogs looks through."""
@@ -141,10 +140,10 @@ def _logs(chain: Chain, asked: object) -> list[Json]:
     addresses, topics = as_addresses(asked.get("address")), as_topics(asked.get("topics"))
     first, last = _range(chain, asked)
     if last - first >= MAX_RANGE:
-        raise TooMuch(f"{last - first + 1} blocks; ask for at most {MAX_RANGE} at once")
+        raise TooLarge("filter", f"limit exceeded: {last - first + 1} blocks; ask for at most {MAX_RANGE} at once")
     found: list[Log] = chain.logs(first=first, last=last, addresses=addresses, topics=topics)
     if len(found) > MAX_LOGS:
-        raise TooMuch(f"{len(found)} logs; narrow the filter to {MAX_LOGS}")
+        raise TooLarge("filter", f"limit exceeded: more than {MAX_LOGS} logs; ask for fewer blocks")
     return [log_json(log) for log in found]
 
 

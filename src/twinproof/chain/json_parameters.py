@@ -8,7 +8,7 @@ from typing import Final
 from twinproof.chain.hexadecimal import parse_data, parse_quantity
 from twinproof.chain.model import Block, Chain, Request, Topics
 from twinproof.chain.transactions import MAX_BYTES, AccessList
-from twinproof.errors import ChainError, Malformed
+from twinproof.errors import ChainError, Malformed, TooLarge
 
 MAX_FILTER: Final = 1000
 """Addresses, or topics at one place."""
@@ -17,12 +17,6 @@ _CALL_FIELDS: Final = {
     "from", "to", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "value", "input", "data", "nonce", "type",
     "chainId", "accessList",
 }  # fmt: skip
-
-
-class TooMuch(ChainError):
-    """More was asked for than one answer may hold."""
-
-    code = "too-much"
 
 
 def as_hash(value: object, field: str = "hash") -> bytes:
@@ -100,7 +94,7 @@ def _access_list(value: object) -> AccessList:
 def as_addresses(value: object) -> list[bytes]:
     listed = [] if value is None else value if isinstance(value, list) else [value]
     if len(listed) > MAX_FILTER:
-        raise TooMuch(f"at most {MAX_FILTER} addresses")
+        raise TooLarge("filter.address", f"limit exceeded: more than {MAX_FILTER}")
     return [as_address(one, "filter.address") for one in listed]
 
 
@@ -113,7 +107,7 @@ def as_topics(value: object) -> Topics:
     for one in value:
         if isinstance(one, list):
             if len(one) > MAX_FILTER:
-                raise TooMuch(f"at most {MAX_FILTER} topics at one place")
+                raise TooLarge("filter.topics", f"limit exceeded: more than {MAX_FILTER} at one place")
             # An empty list lets everything through, as null does.
             found.append([as_hash(topic, "filter.topics") for topic in one] or None)
         else:

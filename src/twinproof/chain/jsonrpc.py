@@ -7,9 +7,9 @@
 | -32700 | not JSON, over the size limit, or nested too deep                                                  |
 | -32600 | not a request                                                                                     |
 | -32601 | no such method                                                                                    |
-| -32602 | parameters that the method does not take                                                          |
+| -32602 | parameters that the method does not take, or that ask for more than one answer may hold           |
 | -32603 | the chain's storage fails                                                                          |
-| -32005 | more was asked for than one answer may hold                                                        |
+| -32005 | the answers before have filled the batch's: ask again                                             |
 | -32000 | refused: `data.code` is the error's stable code, and the message begins as other nodes' do         |
 | 3      | the contract reverted: `data` is the revert data                                                   |
 """
@@ -22,7 +22,6 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 
 from twinproof.chain.json_methods import METHODS
-from twinproof.chain.json_parameters import TooMuch
 from twinproof.chain.model import Chain
 from twinproof.errors import (
     BadSignature,
@@ -44,7 +43,7 @@ MAX_BATCH: Final = 1000
 MAX_ANSWER: Final = 32 * 1024 * 1024
 """Bytes of a batch's answer; what lies beyond gets -32005."""
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
-REFUSED, TOO_MUCH, REVERTED = -32000, -32005, 3
+REFUSED, FULL, REVERTED = -32000, -32005, 3
 _LOG = logging.getLogger(__name__)
 _AS_OTHERS_SAY: Final[tuple[tuple[type[TwinproofError], str], ...]] = (
     (NonceTaken, "nonce too low"),
@@ -71,7 +70,7 @@ def answer(chain: Chain, body: bytes) -> bytes | None:
     parts: list[bytes] = []
     size = 0
     for one in request:
-        found = _one(chain, one) if size <= MAX_ANSWER else _failure(_id(one), TOO_MUCH, "the batch's answer is full")
+        found = _one(chain, one) if size <= MAX_ANSWER else _failure(_id(one), FULL, "the batch's answer is full")
         if found is not None:
             parts.append(_dump(found))
             size += len(parts[-1])
@@ -141,8 +140,6 @@ def _call(chain: Chain, identifier: object, name: str, params: object) -> dict[s
         return {"jsonrpc": "2.0", "id": identifier, "result": method.run(chain, *params)}
     except Malformed as problem:
         return _failure(identifier, INVALID_PARAMS, str(problem))
-    except TooMuch as problem:
-        return _failure(identifier, TOO_MUCH, str(problem))
     except Reverted as problem:
         return _failure(identifier, REVERTED, f"execution reverted: {problem.reason}", f"0x{problem.data.hex()}")
     except LogError as problem:
