@@ -29,8 +29,13 @@ TWO = np.zeros((2, 1))
     ([1, 2], TWO[:1], TWO, "settings"),
     ([1, 2], TWO, TWO[:1], "signals"),
     ([1, 2], TWO, [1.0, 2.0], "signals"),
+    ([1, 2], TWO, [["hot"], ["cold"]], "signals"),
+    ([1, 2], TWO, [[1.0], [1.0, 2.0]], "signals"),
+    ([1, 2], TWO, [[None], [{}]], "signals"),
+    (["1", "2"], TWO, TWO, "cycles"),
+    ([1, 10**30], TWO, TWO, "cycles"),
 ], ids=["none", "table", "floats", "backwards", "twice", "negative", "huge", "unsigned", "few settings", "few signals",
-        "a list"])  # fmt: skip
+        "a list", "words", "ragged", "things", "text", "beyond integers"])  # fmt: skip
 def test_a_crooked_unit_is_refused(cycles: object, settings: Array, signals: object, field: str) -> None:
     with pytest.raises(Malformed, match=field):
         unit("u", cycles, settings, signals, True)  # type: ignore[arg-type]

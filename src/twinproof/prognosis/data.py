@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,7 @@ class Unit:
 def unit(id: str, cycles: npt.ArrayLike, settings: npt.ArrayLike, signals: npt.ArrayLike, failed: bool) -> Unit:
     """A checked unit. Raises `Malformed`."""
     what = f"unit {id}"
-    counted = np.asarray(cycles)
+    counted = _table(cycles, f"{what}.cycles")
     if counted.ndim != 1 or not len(counted):
         raise Malformed(f"{what}.cycles", "not a list of one cycle or more")
     if counted.dtype.kind not in "iu":
@@ -75,11 +75,22 @@ def unit(id: str, cycles: npt.ArrayLike, settings: npt.ArrayLike, signals: npt.A
         raise Malformed(f"{what}.cycles", f"{numbers[at + 1]} follows {numbers[at]}")
     tables = []
     for name, table in (("settings", settings), ("signals", signals)):
-        values = np.ascontiguousarray(table, dtype=np.float64)
+        values = _table(table, f"{what}.{name}").astype(np.float64)
         if values.ndim != 2 or len(values) != len(numbers):
             raise Malformed(f"{what}.{name}", f"not a table of {len(numbers)} rows")
         tables.append(values)
     return Unit(id, numbers, tables[0], tables[1], failed)
+
+
+def _table(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """A copy, so that nobody changes a record under a model."""
+    try:
+        table = np.array(values, order="C")
+    except ValueError:
+        raise Malformed(what, "not a table") from None
+    if table.dtype.kind not in "iuf":
+        raise Malformed(what, "not numbers")
+    return table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,8 +37,12 @@ class Recipe:
     step: float = 2e-3
     decay: float = 0.1
     batch: int = 256
-    share: float = 0.5
+    share: float = 0.6
     """Of the networks in the answer."""
+    unread: tuple[str, ...] = ("ema3", "slope10", "slope120", "spread20")
+    """Kinds of features that the networks do not see: more inputs made them worse on units to come."""
+    channels: int = 3
+    """How many channels they see, of those that the trees do."""
 
 
 def fit_members(
@@ -49,7 +53,7 @@ def fit_members(
     members: list[Forest | Network] = [_forest(features, target, names, recipe, seed, 1.0 - share)]
     for number in range(recipe.networks):
         weight = share / recipe.networks
-        members.append(_network(features, target, recipe, seed * recipe.networks + number, weight))
+        members.append(_network(features, target, names, recipe, seed * recipe.networks + number, weight))
     return tuple(members)
 
 
@@ -76,10 +80,17 @@ def _forest(features: Array, target: Array, names: Sequence[str], recipe: Recipe
     return Forest(weight, source, parse_trees(source, features.shape[1]))
 
 
-def _network(features: Array, target: Array, recipe: Recipe, seed: int, weight: float) -> Network:
+def _seen(name: str, recipe: Recipe) -> bool:
+    kind, _, channel = name.partition(".")
+    return kind not in recipe.unread and (not channel or int(channel) < recipe.channels)
+
+
+def _network(features: Array, target: Array, names: Sequence[str], recipe: Recipe, seed: int, weight: float) -> Network:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
+    reads = tuple(at for at, name in enumerate(names) if _seen(name, recipe))
+    features = features[:, reads]
     batch = min(recipe.batch, len(features))
     epochs = max(1, round(recipe.steps * batch / len(features)))
     mean = features.mean(axis=0)
@@ -103,4 +114,4 @@ def _network(features: Array, target: Array, recipe: Recipe, seed: int, weight: 
         if number == len(network.coefs_) - 1:  # the answer's unit
             weights, bias = weights * size, bias * size + centre
         layers.append(Layer(tuple(map(tuple, weights.T.tolist())), tuple(bias.tolist())))
-    return Network(weight, tuple(mean.tolist()), tuple(gain.tolist()), tuple(layers))
+    return Network(weight, reads, tuple(mean.tolist()), tuple(gain.tolist()), tuple(layers))

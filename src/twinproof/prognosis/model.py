@@ -12,7 +12,8 @@ big-endian float64, row by row, all finite. The model's name is the SHA-256 of t
      "limits": {"outlier": f64[signals], "stuck": [int …], "hold", "minimum", "short", "gap", "settle",
                 "oldest", "widen"},
      "members": [{"weight": w, "trees": LightGBM text},
-                 {"weight": w, "network": {"mean", "gain", "layers": [[in, out, f64] …]}}],
+                 {"weight": w, "network": {"reads": [feature …], "mean": f64, "gain": f64,
+                  "layers": [[in, out, f64] …]}}],
      "intervals": {"edges": f64, "levels": [per mille …], "residuals": f64[bins × levels]},
      "card": CBOR of the model card}
 
@@ -76,7 +77,7 @@ class Plan:
     """Which features are made of each channel. Spans and windows in rows."""
 
     emas: tuple[int, ...] = (3, 8, 20, 40)
-    slopes: tuple[int, ...] = (10, 20, 40, 80)
+    slopes: tuple[int, ...] = (10, 20, 40, 80, 120)
     spreads: tuple[int, ...] = (20,)
     recent: int = 8
     """Span of the average whose distance from the baseline is a feature."""
@@ -133,9 +134,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A small feed-forward network on scaled features: (x - mean) · gain, within ±`INPUT_LIMIT`. One output."""
+    """A small feed-forward network on some features, scaled: (x - mean) · gain, within ±`INPUT_LIMIT`. One output."""
 
     weight: float
+    reads: tuple[int, ...]
+    """Which features, ascending."""
     mean: Floats = field(repr=False)
     gain: Floats = field(repr=False)
     layers: tuple[Layer, ...] = field(repr=False)
@@ -249,7 +252,12 @@ def _format_member(member: Forest | Network) -> cbor.Value:
     if isinstance(member, Forest):
         return {"weight": member.weight, "trees": member.source}
     layers = [[len(layer.weights[0]), len(layer.bias), _pack([*layer.weights, layer.bias])] for layer in member.layers]
-    network = {"mean": _pack([member.mean]), "gain": _pack([member.gain]), "layers": layers}
+    network = {
+        "reads": list(member.reads),
+        "mean": _pack([member.mean]),
+        "gain": _pack([member.gain]),
+        "layers": layers,
+    }
     return {"weight": member.weight, "network": network}
 
 
@@ -371,9 +379,12 @@ def _members(value: cbor.Value, width: int) -> tuple[Forest | Network, ...]:
 
 
 def _network(value: cbor.Value, weight: float, width: int, what: str) -> Network:
-    found = fields(value, what, ("mean", "gain", "layers"))
+    found = fields(value, what, ("reads", "mean", "gain", "layers"))
+    reads = _counts(found["reads"], f"{what}.reads", None, 0, width - 1)
+    if not reads or any(a >= b for a, b in pairwise(reads)):
+        raise Malformed(f"{what}.reads", "none, or not ascending")
     layers = []
-    inputs = width
+    inputs = len(reads)
     for number, item in enumerate(_array(found["layers"], f"{what}.layers", MAX_LAYERS)):
         where = f"{what}.layers.{number}"
         taken, given, packed = _array(item, where, 3, 3)
@@ -386,8 +397,8 @@ def _network(value: cbor.Value, weight: float, width: int, what: str) -> Network
         inputs = outputs
     if not layers or inputs != 1:
         raise Malformed(f"{what}.layers", "do not end in one number")
-    mean, gain = (_matrix(found[key], 1, width, f"{what}.{key}")[0] for key in ("mean", "gain"))
-    return Network(weight, mean, gain, tuple(layers))
+    mean, gain = (_matrix(found[key], 1, len(reads), f"{what}.{key}")[0] for key in ("mean", "gain"))
+    return Network(weight, reads, mean, gain, tuple(layers))
 
 
 def _intervals(value: cbor.Value) -> Intervals:

@@ -7,9 +7,10 @@ would give other bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import inf, nan, sqrt
-from typing import Final
+from typing import Final, TypeAlias
 
 from twinproof.errors import Malformed
 from twinproof.prognosis import quality
@@ -18,6 +19,9 @@ from twinproof.prognosis.quality import Forecast, Quality
 from twinproof.prognosis.record import MAX_CYCLE, START, Record, Row, chain_row, check_record, record
 
 NEVER: Final = -1
+
+_Nodes: TypeAlias = tuple[int, list[tuple[int, float, int, int]], tuple[float, ...]]
+"""Where to begin; feature, threshold, left and right of each inner node; the leaves."""
 
 
 class Replayer:
@@ -47,6 +51,12 @@ class Replayer:
         self.ema_masses = [0.0] * len(plan.emas)
         self.base = [0.0] * channels
         self.features = [0.0] * len(plan.names(channels))
+        slopes = {width: (len(plan.emas) + at) * channels for at, width in enumerate(plan.slopes)}
+        first = len(plan.emas) + len(plan.slopes)
+        spreads = {width: (first + at) * channels for at, width in enumerate(plan.spreads)}
+        self._marks = [(width, slopes.get(width), spreads.get(width)) for width in sorted({*slopes, *spreads})]
+        self._squared = max(spreads)
+        self._members = [(member.weight, _evaluator(member)) for member in model.members]
         self._cells = {cell: number for number, cell in enumerate(model.regimes.cells)}
 
     def take(self, row: Row) -> None:
@@ -138,7 +148,7 @@ class Replayer:
             window = self.window[c]
             window.pop()
             window.insert(0, x)
-            self._look_back(c, window, at)
+            self._look_back(c, window)
         at += count * (len(plan.slopes) + len(plan.spreads))
         if self.rows <= plan.baseline:
             for c, x in enumerate(channels):
@@ -147,28 +157,32 @@ class Replayer:
         for c in range(count):
             out[at + c] = out[recent + c] - self.base[c] / rows
 
-    def _look_back(self, channel: int, window: list[float], at: int) -> None:
+    def _look_back(self, channel: int, window: list[float]) -> None:
         """Slopes and spreads: sums from the newest row back, each window a prefix of the longest."""
-        plan = self.model.plan
-        count = self.model.channels
-        places = {w: at + i * count + channel for i, w in enumerate(plan.slopes)}
-        spreads = {w: at + (len(plan.slopes) + i) * count + channel for i, w in enumerate(plan.spreads)}
-        total = weighted = squares = 0.0
-        for back, x in enumerate(window):
-            total += x
-            weighted += back * x
-            squares += x * x
-            width = back + 1
-            if width in places:
-                n = float(min(width, self.depth))
-                self.features[places[width]] = (
-                    ((n - 1.0) / 2.0 * total - weighted) / (n * (n * n - 1.0) / 12.0) if n > 1.0 else 0.0
-                )
-            if width in spreads:
-                n = float(min(width, self.depth))
+        out = self.features
+        total = weighted = squares = back = 0.0
+        begin = 0
+        for end, slope, spread in self._marks:
+            if begin < self._squared:
+                for x in window[begin:end]:
+                    total += x
+                    weighted += back * x
+                    squares += x * x
+                    back += 1.0
+            else:
+                for x in window[begin:end]:
+                    total += x
+                    weighted += back * x
+                    back += 1.0
+            begin = end
+            n = float(min(end, self.depth))
+            if slope is not None:
+                divisor = n * (n * n - 1.0) / 12.0
+                out[slope + channel] = ((n - 1.0) / 2.0 * total - weighted) / divisor if n > 1.0 else 0.0
+            if spread is not None:
                 mean = total / n
                 variance = squares / n - mean * mean
-                self.features[spreads[width]] = sqrt(variance) if variance > 0.0 else 0.0
+                out[spread + channel] = sqrt(variance) if variance > 0.0 else 0.0
 
     def remarks(self) -> int:
         """The bits of `quality` for the newest row, but `HORIZON`."""
@@ -209,9 +223,8 @@ class Replayer:
         if bits & quality.REFUSING:
             return Forecast(nan, nan, nan, coverage / 1000, Quality(bits, names))
         point = 0.0
-        for member in model.members:
-            answer = _forest(member, self.features) if isinstance(member, Forest) else _network(member, self.features)
-            point += member.weight * answer
+        for weight, evaluate in self._members:
+            point += weight * evaluate(self.features)
         point = min(max(point, 0.0), model.cap)
         edges = 0
         for edge in model.intervals.edges:
@@ -227,18 +240,33 @@ class Replayer:
         return Forecast(lower, point, upper, coverage / 1000, Quality(bits, names))
 
 
-def _forest(member: Forest, features: list[float]) -> float:
+def _evaluator(member: Forest | Network) -> Callable[[list[float]], float]:
+    if isinstance(member, Network):
+        return partial(_network, member)
+    trees = [
+        (
+            0 if tree.features else -1,
+            list(zip(tree.features, tree.thresholds, tree.left, tree.right, strict=True)),
+            tree.values,
+        )
+        for tree in member.trees
+    ]
+    return partial(_forest, trees)
+
+
+def _forest(trees: list[_Nodes], features: list[float]) -> float:
     total = 0.0
-    for splits, thresholds, left, right, values in member.trees:
-        node = 0 if splits else -1
+    for node, nodes, values in trees:
         while node >= 0:
-            node = left[node] if features[splits[node]] <= thresholds[node] else right[node]
+            feature, threshold, left, right = nodes[node]
+            node = left if features[feature] <= threshold else right
         total += values[~node]
     return total
 
 
 def _network(member: Network, features: list[float]) -> float:
-    scaled = ((x - mean) * gain for x, mean, gain in zip(features, member.mean, member.gain, strict=True))
+    seen = [features[at] for at in member.reads]
+    scaled = ((x - mean) * gain for x, mean, gain in zip(seen, member.mean, member.gain, strict=True))
     values = [min(max(x, -INPUT_LIMIT), INPUT_LIMIT) for x in scaled]
     for number, layer in enumerate(member.layers):
         following = []

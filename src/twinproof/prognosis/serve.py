@@ -118,12 +118,13 @@ def _masks(tree: Tree) -> tuple[list[int], list[int]]:
 
 class _NetworkEvaluator:
     def __init__(self, network: Network) -> None:
+        self._reads = list(network.reads)
         self._mean = np.asarray(network.mean)
         self._gain = np.asarray(network.gain)
         self._layers = [(np.asarray(layer.weights).T.copy(), np.asarray(layer.bias)) for layer in network.layers]
 
     def __call__(self, features: Array) -> Array:
-        values = (features - self._mean) * self._gain
+        values = (features[:, self._reads] - self._mean) * self._gain
         values = np.where(values < -INPUT_LIMIT, -INPUT_LIMIT, values)
         values = np.where(values > INPUT_LIMIT, INPUT_LIMIT, values)
         for number, (weights, bias) in enumerate(self._layers):
