@@ -24,7 +24,6 @@ from tests.contracts.agreement_rig import (
     twin,
 )
 from tests.contracts.kit import Deployed, refused
-from twinproof.chain.accounts import Account
 from twinproof.chain.hexadecimal import keccak
 from twinproof.errors import Reverted
 from twinproof.twin.prediction import float_bits
@@ -270,9 +269,9 @@ def test_a_token_that_refuses_keeps_the_debt_and_other_currencies_work(rig: Rig,
     assert rig.token.call("balanceOf", SUPPLIER.address) == PRICE
 
 
-def _party(rig: Rig, signer: Account = OPERATOR) -> Deployed:
+def _party(rig: Rig) -> Deployed:
     """A wallet with coin."""
-    party = rig.world.deploy("HostileParty", signer.address)
+    party = rig.world.deploy("HostileParty")
     rig.world.transact(OPERATOR.address, party.address, b"", 100 * PRICE)
     return party
 
@@ -283,7 +282,7 @@ def _run(rig: Rig, party: Deployed, function: str, *arguments: object, value: in
 
 def test_contracts_are_parties_too(rig: Rig) -> None:
     """An operator that is a wallet."""
-    wallet = _party(rig, OPERATOR)
+    wallet = _party(rig)
     terms = rig.terms(operator=wallet.address)
     _run(rig, wallet, "propose", terms, [twin()], value=5 * PRICE)
     rig.send(SUPPLIER, "agree", 1, terms)
