@@ -116,7 +116,7 @@ class Anchoring:
 
     def covering(self, index: int) -> Head | None:
         """The smallest confirmed anchored head that covers the entry `index`."""
-        confirmed = self._confirmed
+        confirmed = list(self._confirmed)  # asked by another thread
         at = bisect_right(confirmed, index, key=_size_of)
         return confirmed[at].head if at < len(confirmed) else None
 

@@ -33,18 +33,18 @@ from twinproof.errors import (
     StreamError,
     TwinproofError,
 )
-from twinproof.node import keyring
-from twinproof.node.cards import SignerCard
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import Clock, WritingNode
+from twinproof.node.service_keys import PATIENCE, Service
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.alarm import ALARM, AlarmTransition, format_transition
-from twinproof.twin.grants import GRANT, Capability, GrantTerms, Scope, format_grant, log_subject
+from twinproof.twin.grants import Capability
 from twinproof.twin.stream import StreamHead, next_seq, sign_next
 from twinproof.views.alarms import Engine, Finding, Proposal, Settings, rebuild
 from twinproof.views.feed import Feed
 from twinproof.views.state import StateView
 
+AUTOMATION: Final = Service("automation", Capability.PREDICT)
 KEY: Final = "automation.pem"
 CARD: Final = "automation.json"
 CHUNK: Final = 1024
@@ -55,8 +55,6 @@ MAX_QUEUE: Final = 10_000
 """Transitions that wait to be stated; those beyond it are judged again, and stated if they still hold."""
 TICK: Final = 1.0
 """Seconds between two looks at the clock."""
-PATIENCE: Final = 30.0
-"""Seconds that intake may take for an answer."""
 STREAM_ATTEMPTS: Final = 3
 """Times that a transition is signed anew because its stream had moved."""
 
@@ -65,37 +63,22 @@ _LOG = logging.getLogger(__name__)
 
 def issuer_of(origin: str) -> str:
     """Who the automation of a log is: an IRI below the log's own."""
-    return f"{log_subject(origin)}#automation"
+    return AUTOMATION.issuer(origin)
 
 
 def has_key(folder: Path) -> bool:
     """Whether the automation was enabled here."""
-    return (folder / "keys" / KEY).exists()
+    return AUTOMATION.has_key(folder)
 
 
 def automation_key(folder: Path, origin: str) -> PrivateKey:
     """The automation's key, made with its signer card if there is none; raises `ConfigError` or `StorageFailed`."""
-    path = folder / "keys" / KEY
-    if not path.exists():
-        keyring.write_secret(path, keyring.new_private_key().to_pem())
-    key = keyring.read_private_key(path)
-    card = SignerCard(issuer_of(origin), key.public).to_json()
-    if not (folder / CARD).exists() or (folder / CARD).read_text() != card:
-        (folder / CARD).write_text(card)
-    return key
+    return AUTOMATION.key(folder, origin)
 
 
 def is_enabled(node: WritingNode, key: PrivateKey) -> bool:
     """Whether a grant that stands lets the automation speak about every twin."""
-    authority = node.intake.authority
-    return any(
-        grant.terms.key.thumbprint == key.public.thumbprint
-        and grant.terms.issuer == issuer_of(node.config.origin)
-        and Capability.PREDICT in grant.terms.can
-        and grant.terms.scope == Scope("prefix", "")
-        and authority.revoked_at(grant) is None
-        for grant in authority.grants.values()
-    )
+    return AUTOMATION.is_enabled(node, key)
 
 
 def enable(node: WritingNode, key: PrivateKey) -> int | None:
@@ -103,25 +86,7 @@ def enable(node: WritingNode, key: PrivateKey) -> int | None:
 
     Raises `ConfigError` if the operator's key is kept elsewhere, or what intake refuses it for.
     """
-    if is_enabled(node, key):
-        return None
-    operator, about = node.operator_key(), log_subject(node.config.origin)
-    issuer = node.intake.authority.root.terms.issuer
-    terms = GrantTerms(issuer_of(node.config.origin), key.public, frozenset({Capability.PREDICT}), Scope("prefix", ""))
-    head = node.intake.stream_head(issuer, about)
-    raw = sign_next(
-        head,
-        operator,
-        issuer=issuer,
-        subject=about,
-        content_type=GRANT,
-        payload=format_grant(terms),
-        issued_at=int(node.clock()),
-    )
-    (outcome,) = node.intake.submit([raw]).result(PATIENCE)
-    if not isinstance(outcome, Accepted):
-        raise outcome
-    return outcome.index
+    return AUTOMATION.enable(node, key)
 
 
 @dataclass(slots=True)

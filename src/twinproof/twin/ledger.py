@@ -193,6 +193,8 @@ class LedgerState:
 
     def to_map(self) -> dict[int | str, cbor.Value]:
         """The members that this part adds to a state's canonical form: only those that are not empty."""
+        if not (self.prediction or self.policies or self.installed or self.tokens or self.orders or self.events):
+            return {}  # most twins, each time that a reading comes in
         forecast = self.prediction
         members: dict[int | str, cbor.Value] = {
             "prediction": forecast and [cbor.decode(format_prediction(forecast.prediction)), *forecast[1:]],
