@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.builders import DEVICE, ORIGIN, START, TWIN
+from tests.builders import DEVICE, ORIGIN, START, TWIN, signer
+from tests.node.chain_rig import transact
 from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.accounts import Account
 from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.embedded import EmbeddedChain
+from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.keystore import write_keystore
 from twinproof.errors import ChainUnreachable, ConfigError, WrongPassword
 from twinproof.node.anchor_store import AnchorStore
@@ -42,9 +44,12 @@ from twinproof.node.live import Live, open_live
 from twinproof.node.node import init_node
 from twinproof.node.service_keys import CHAIN
 from twinproof.proof.anchor import check_anchor
+from twinproof.proof.keys import ES256
 from twinproof.testing import ManualClock
-from twinproof.twin.chain_event import CHAIN_EVENT
+from twinproof.twin.chain_event import CHAIN_EVENT, parse_chain_event
 from twinproof.twin.grants import Capability
+from twinproof.twin.policy import POLICY, Policy, format_policy
+from twinproof.twin.prediction import PREDICTION, Prediction, Read, float_bits, format_prediction
 from twinproof.twin.statement import parse_statement
 
 SETTINGS = ChainSettings("embedded", anchor_every_seconds=100, anchor_every_entries=5)
@@ -282,3 +287,67 @@ def test_a_network_that_is_away_does_not_keep_the_node_from_starting(
 def test_without_a_driver_there_is_no_chain(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no chain is set up"), open_chain(tmp_path, ChainSettings()):
         pass
+
+
+# --- the whole walk -----------------------------------------------------------------------------
+
+PREDICTOR = signer("urn:example:predictor", 50, ES256)
+SUPPLIER = Account(b"\7" * 32)
+
+
+def agreement_terms(side: ChainSide) -> tuple[Any, ...]:
+    key, nobody = PREDICTOR.key.public.raw, bytes(20)
+    both = ((key[:32], key[32:]),) * 2
+    where = [side.contracts.addresses[name] for name in ("CheckpointAnchor", "PartPassport")]
+    limits = (3600, *[10_000] * 5)
+    bounds = (keccak(b"cycles"), float_bits(30.0), float_bits(0.9), keccak(b"P-1"), nobody, 1000)
+    return (side.sender.address, SUPPLIER.address, nobody, *where, side.contracts.log_id, *both, *bounds, *limits)
+
+
+def agree(side: ChainSide) -> None:
+    """Propose, fund and agree to agreement 1, about the twin."""
+    deal = Contract(Artifact.load("MaintenanceAgreement"), side.contracts.addresses["MaintenanceAgreement"])
+    terms = agreement_terms(side)
+    for purpose, to, data, value in (
+        ("fund the supplier", SUPPLIER.address, b"", 10**18),
+        ("propose", deal.address, deal.encode("propose", terms, [sha256(TWIN.encode()).digest()]), 5000),
+    ):
+        side.sender.submit(purpose, to, data, value)
+        side.sender.wait(purpose, 5)
+    transact(side.chain, SUPPLIER, deal.address, deal.encode("agree", 1, terms))
+
+
+def test_from_a_policy_and_a_prediction_to_an_order_in_the_twins_state(folder: Path, clock: ManualClock) -> None:
+    contracts = deploy(folder, clock)
+    with open_live(folder, config=Config(ORIGIN), clock=clock) as live:
+        CHAIN.enable(live.node, CHAIN.key(folder, ORIGIN))
+    with opened(folder, clock) as (live, side):
+        assert side.events is not None
+        assert side.relay is not None
+        agree(side)
+        script = continue_log(live.node)
+        policy = Policy("low", "cycles", 30.0, 0.9, EMBEDDED_CHAIN_ID, contracts.addresses["MaintenanceAgreement"], 1)
+        read = Read(DEVICE.issuer, 0, 4, bytes(32))
+        rul = Prediction(12.0, 20.0, 31.0, 0.9, "cycles", b"\7" * 32, (read,))
+        said = [
+            script.grant(PREDICTOR, {Capability.PREDICT}),
+            script.say(script.operator, TWIN, POLICY, format_policy(policy)),
+            script.say(PREDICTOR, TWIN, PREDICTION, format_prediction(rul), at=int(side.chain.head().time)),
+        ]
+        live.node.intake.submit([statement.raw for statement in said]).result(30)
+        index = live.feed.size - 1
+        for _ in range(3):
+            for part in (side.relay, side.anchoring, side.events):
+                assert part.step(), part.problem
+            assert live.states.wait(live.feed.size, 30)
+        ledger = live.states.state(TWIN).live.ledger
+        ((key, order),) = ledger.orders.items()
+        assert key == (EMBEDDED_CHAIN_ID, policy.contract, ((1 << 32) + 1).to_bytes(32, "big"))
+        assert (order.state, order.agreement) == ("placed", (1).to_bytes(32, "big"))
+        assert ledger.prediction is not None
+        assert ledger.prediction.entry == index
+        heard = [parse_statement(live.node.reader.entry(entry)) for entry in range(index + 1, live.feed.size)]
+        events = [parse_chain_event(statement.payload) for statement in heard if statement.content_type == CHAIN_EVENT]
+        assert [event.event for event in events] == ["Proposed", "Agreed", "OrderPlaced"]
+        assert events[-1].args["index"] == index
+        assert side.relay.decisions["placed"] == 1
