@@ -6,6 +6,7 @@ chains, headers, transaction classes or databases.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -28,6 +29,10 @@ from twinproof.chain.embedded.engine import BlockContext, Event, Execution, Mess
 from twinproof.chain.encoding import EMPTY_CODE
 from twinproof.chain.transactions import Transaction, floor_gas, init_code_gas, intrinsic_gas
 from twinproof.proof.keys import verify_p256_digest
+
+# What py-evm asks for itself, 1,024 calls deep. py_ecc, which it imports, sets 100,000: C code that nests, json's above
+# all, would then run out of its stack on what a stranger sends, and end the process.
+sys.setrecursionlimit(12 * 1024)
 
 P256VERIFY: Final = Address(bytes(18) + b"\x01\x00")
 P256VERIFY_GAS: Final = 6_900
