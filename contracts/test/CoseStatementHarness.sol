@@ -37,7 +37,8 @@ contract CoseStatementHarness {
         return payload.installation();
     }
 
-    /// @notice For each statement, whether parsing (bit 0) and checking its signature (bit 1) went through.
+    /// @notice For each statement, whether parsing (bit 0) and checking its signature (bit 1) went through; bit 7 if it was
+    /// refused otherwise than with the library's errors.
     function checkMany(bytes[] calldata statements, CoseStatement.Key calldata key)
         external
         view
@@ -48,10 +49,17 @@ contract CoseStatementHarness {
             uint8 result;
             try this.parse(statements[i]) {
                 result = 1;
-            } catch {}
+            } catch (bytes memory reason) {
+                if (bytes4(reason) != CoseStatement.BadStatement.selector) result = 0x80;
+            }
             try this.checkSignature(statements[i], key) {
                 result |= 2;
-            } catch {}
+            } catch (bytes memory reason) {
+                bytes4 problem = bytes4(reason);
+                if (problem != CoseStatement.BadStatement.selector && problem != CoseStatement.BadSignature.selector) {
+                    result |= 0x80;
+                }
+            }
             results[i] = bytes1(result);
         }
     }

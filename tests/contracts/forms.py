@@ -63,8 +63,7 @@ FIRST: Final = {"seq": cbor.encode(-70001) + b"\x00", "prev": b""}
 
 
 def _header(changes: dict[str, bytes] | None = None) -> bytes:
-    raw = build(changes)
-    return cbor.decode(raw).value[0]  # type: ignore[no-any-return]
+    return bytes(cbor.decode(build(changes)).value[0])
 
 
 RIGHT: Final[dict[str, bytes]] = {
@@ -143,6 +142,9 @@ WRONG: Final[dict[str, bytes]] = {
     "iss as bytes": build({"iss": b"\x01" + cbor.encode(b"urn:example:predictor")}),
     "iss without end": build({"iss": b"\x01\x7f\x63a:b\xff"}),
     "iss too long": build({"iss": b"\x01" + cbor.encode("u:" + "x" * 2047)}),
+    "iss beyond the end, in a header beyond the end": build(
+        {"iss": b"\x01\x79\x07\x00"}, protected=b"\x59\xf0\x00" + _header({"iss": b"\x01\x79\x07\x00"})
+    ),
     "iat 0": build({"iat": b"\x06\x00"}),
     "iat of 2^53": build({"iat": b"\x06" + cbor.encode(1 << 53)}),
     "iat before 1970": build({"iat": b"\x06\x20"}),
@@ -176,6 +178,9 @@ WRONG: Final[dict[str, bytes]] = {
     "payload without end": build(payload=b"\x5f\x44abcd\xff"),
     "payload's length beyond the end": build(payload=b"\x59\xee\xeeabcd"),
     "payload's length beyond everything": build(payload=b"\x5b" + b"\xff" * 8 + b"abcd"),
+    "payload's length in a reserved form": build(payload=b"\x5c" + bytes(16)),
+    "payload's length in the next reserved form": build(payload=b"\x5d" + bytes(32)),
+    "payload's length in the last reserved form": build(payload=b"\x5e" + bytes(64)),
     "signature of 63 bytes": build(signature=cbor.encode(bytes(63))),
     "signature of 65 bytes": build(signature=cbor.encode(bytes(65))),
     "signature's length in three bytes": build(signature=b"\x59\x00\x40" + bytes(64)),
