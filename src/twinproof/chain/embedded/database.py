@@ -28,13 +28,14 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STR
 CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL) STRICT;
 CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, sender BLOB NOT NULL,
                  raw BLOB NOT NULL, receipt BLOB NOT NULL, gas INTEGER NOT NULL, logs INTEGER NOT NULL,
-                 PRIMARY KEY (block, position)) WITHOUT ROWID, STRICT;
+                 PRIMARY KEY (block, position)) STRICT;
 CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx INTEGER NOT NULL, address BLOB NOT NULL,
                   topic BLOB, PRIMARY KEY (block, position)) WITHOUT ROWID, STRICT;
 CREATE INDEX log_by_address ON log (address, block);
 CREATE INDEX log_by_topic ON log (topic, block);
 CREATE TABLE node (hash BLOB PRIMARY KEY, block INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID, STRICT;
 """
+# tx has row ids because rows of more than a quarter of a page would each take an overflow page without.
 # tx.logs: how many logs the block had before this transaction. log.topic: the first. node.block: the last that made it.
 
 
@@ -218,7 +219,8 @@ class Database:
         """Give free pages back to the file system, as far as nobody else is busy."""
         with self._lock, suppress(sqlite3.OperationalError):
             if self._writer is not None:
-                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+                # A row without columns comes for each page, and `execute` stops at the first.
+                self._writer.executescript("PRAGMA incremental_vacuum")
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _roll_back(self, writer: sqlite3.Connection) -> None:
