@@ -15,7 +15,7 @@ def fleet() -> Fleet:
 
 @pytest.fixture(scope="session")
 def trained(fleet: Fleet) -> Trained:
-    return train(fleet, seed=3, name="wearing", cap=CAP, recipe=QUICK, fold_count=5)
+    return train(fleet, seed=3, name="wearing", cap=CAP, recipe=QUICK, fold_count=3)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from twinproof.prognosis.ensemble import Recipe
 
 SETTINGS = ("load",)
 SIGNALS = ("hot", "tight", "noise", "still", "steps")
-QUICK = Recipe(trees=40, fewest=20, networks=1, hidden=(8,), steps=400, batch=64)
+QUICK = Recipe(trees=30, fewest=20, networks=1, hidden=(8,), steps=200, batch=64)
 CAP = 60.0
 LOADS = (10.0, 50.0)
 

@@ -158,6 +158,8 @@ def test_a_refused_row_changes_nothing(predictor: Predictor, strangers: tuple[Un
         with pytest.raises(Malformed):
             state.take(which, cycles, *both)
     with pytest.raises(Malformed):
+        state.take(slice(None), [6.5, 7.0], *both)
+    with pytest.raises(Malformed):
         state.take(slice(None), [6, 6], both[0], both[1][:, 1:])
     with pytest.raises(Malformed):
         state.take(slice(None), [6, 6], both[0][:1], both[1])

@@ -13,18 +13,21 @@ import sys
 from dataclasses import replace
 from math import nan, nextafter
 from pathlib import Path
+from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 
 from twinproof.errors import ForecastMismatch, Malformed
 from twinproof.prognosis import replay as replay_module
 from twinproof.prognosis.data import Unit
+from twinproof.prognosis.features import histories
 from twinproof.prognosis.model import Forest, format_model
 from twinproof.prognosis.quality import REFUSING
 from twinproof.prognosis.record import Row, chain_row, digest_rows, record
 from twinproof.prognosis.replay import Replayer, check_replay, replay
-from twinproof.prognosis.serve import Predictor, load_predictor
+from twinproof.prognosis.serve import ForestEvaluator, Predictor, load_predictor
 from twinproof.prognosis.train import Trained
 
 CHILD = """
@@ -116,6 +119,18 @@ def test_replay_from_bytes(predictor: Predictor, trained: Trained, strangers: tu
             replay(trained.model, rows, coverage)
 
 
+def test_lightgbm_gives_the_same_bits_on_these_features(
+    predictor: Predictor, trained: Trained, strangers: tuple[Unit, ...]
+) -> None:
+    forest = predictor.model.members[0]
+    assert isinstance(forest, Forest)
+    features, _, _ = histories(predictor.basis, strangers)
+    booster = lightgbm.Booster(model_str=forest.source.decode())
+    ours = ForestEvaluator(forest.trees, predictor.basis.width)(features)
+    for threads in (1, 2):
+        assert np.asarray(booster.predict(features, num_threads=threads)).tobytes() == ours.tobytes()
+
+
 def test_a_changed_input_is_found(trained: Trained, strangers: tuple[Unit, ...]) -> None:
     rows = list(strangers[0].rows())
     recorded = replay(trained.model, rows)
@@ -200,12 +215,14 @@ def test_rows_are_refused_and_nothing_changes(predictor: Predictor, strangers: t
     for row in rows[:30]:
         replayer.take(row)
     before = (replayer.digest, list(replayer.features), replayer.remarks())
-    for row in (
-        rows[29], rows[3], rows[30]._replace(cycle=-1), rows[30]._replace(cycle=2**53),
-        rows[30]._replace(signals=rows[30].signals[1:]), rows[30]._replace(settings=()),
-    ):  # fmt: skip
+    crooked: list[dict[str, Any]] = [
+        {"cycle": 30}, {"cycle": 3}, {"cycle": -1}, {"cycle": 2**53}, {"cycle": 31.0}, {"cycle": True},
+        {"signals": rows[30].signals[1:]}, {"settings": ()}, {"settings": (10,)}, {"settings": ("10",)},
+        {"settings": (10**400,)},
+    ]  # fmt: skip
+    for change in crooked:
         with pytest.raises(Malformed):
-            replayer.take(row)
+            replayer.take(rows[30]._replace(**change))
     assert (replayer.digest, list(replayer.features), replayer.remarks()) == before
 
 

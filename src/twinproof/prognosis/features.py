@@ -95,7 +95,10 @@ class FleetState:
 
         Raises `Malformed`, and changes nothing, if a cycle does not grow or a shape is wrong.
         """
-        now = np.asarray(cycles, dtype=np.int64)
+        given = np.asarray(cycles)
+        if given.dtype.kind not in "iu":
+            raise Malformed("cycle", "not whole numbers")
+        now = given.astype(np.int64)
         before = self.cycle[which]
         if now.shape != before.shape or settings.shape != (len(now), len(self.basis.regimes.ranges)):
             raise Malformed("rows", "cycles and settings are not of these twins and this model")

@@ -60,15 +60,17 @@ class Replayer:
         self._cells = {cell: number for number, cell in enumerate(model.regimes.cells)}
 
     def take(self, row: Row) -> None:
-        """Goes on by a row. Raises `Malformed`, and changes nothing, if the cycle does not grow or a number lacks."""
+        """Goes on by a row. Raises `Malformed`, and changes nothing, for a cycle that does not grow or no float."""
         model = self.model
         cycle, settings, signals = row
-        if not 0 <= cycle <= MAX_CYCLE:
-            raise Malformed("cycle", f"{cycle} is not in 0..{MAX_CYCLE}")
+        if type(cycle) is not int or not 0 <= cycle <= MAX_CYCLE:
+            raise Malformed("cycle", f"{cycle} is not a whole number in 0..{MAX_CYCLE}")
         if cycle <= self.cycle:
             raise Malformed("cycle", f"{cycle} follows {self.cycle}")
         if len(settings) != len(model.settings) or len(signals) != len(model.signals):
             raise Malformed("row", f"not {len(model.settings)} settings and {len(model.signals)} signals")
+        if not all(type(x) is float for values in (settings, signals) for x in values):
+            raise Malformed("row", "not all are floats")
         missing = cycle - self.cycle - 1 if self.cycle != NEVER else 0
         self.since_gap = 0 if missing > 0 else self.since_gap + 1
         self.since_jump = 0 if missing > model.limits.gap else self.since_jump + 1
