@@ -14,7 +14,7 @@ from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.chain.anchors import NO_HEAD, CheckpointAnchor, Head, log_id_of
 from twinproof.chain.embedded import EmbeddedChain
 from twinproof.chain.signing import Unsigned
-from twinproof.errors import ChainError, ConfigError, ForkedHistory, StorageFailed, TwinproofError
+from twinproof.errors import ChainError, ConfigError, ForkedHistory, StorageFailed, TooLarge, TwinproofError
 from twinproof.log.reader import Reader
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
@@ -190,6 +190,29 @@ def test_evidence_that_could_not_be_kept_is_kept_later(rig: Rig, monkeypatch: py
     assert rig.anchoring.step()
     assert rig.evidence() == [2] == rig.sizes()
     assert rig.anchoring.covering(0) == rig.anchored()[0]
+
+
+def test_evidence_that_is_too_large_is_left_out_and_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.anchoring.step()
+    real = AnchorStore.add
+
+    def third_is_too_large(self: AnchorStore, evidence: AnchorEvidence) -> AnchoredHead:
+        if check_anchor(evidence).size == 3:
+            raise TooLarge("anchor", "20000 bytes, the limit is 16384")
+        return real(self, evidence)
+
+    monkeypatch.setattr(AnchorStore, "add", third_is_too_large)
+    for size in (3, 4):
+        rig.grow()
+        rig.wait(2 * HOUR)
+        assert rig.anchoring.step(), rig.anchoring.problem
+        rig.anchoring.step()
+        assert (rig.sizes()[-1], rig.anchoring.report.unproved) == (size, 1)
+    assert [check_anchor(evidence).size for evidence in rig.store.all()] == [2, 4]
+    # The contract knows it, so a proof on chain may use it.
+    assert [rig.anchoring.covering(index) for index in (1, 2, 3)] == rig.anchored()
+    assert (rig.anchoring.report.problem, rig.problems) == ("", [])
+    assert rig.chain.nonce(ACCOUNTS[0].address) == 2 + 3
 
 
 def test_evidence_is_made_again_when_the_store_is_lost(rig: Rig) -> None:

@@ -21,14 +21,14 @@ from typing import Final
 
 from twinproof.chain.anchors import NO_HEAD, Anchored, CheckpointAnchor, Head
 from twinproof.chain.hexadecimal import keccak
-from twinproof.chain.model import Block, Chain
+from twinproof.chain.model import Block, Chain, Log
 from twinproof.chain.proofs import prove_anchor
-from twinproof.errors import ConfigError, ForkedHistory, InternalError, TwinproofError
+from twinproof.errors import ConfigError, ForkedHistory, InternalError, TooLarge, TwinproofError
 from twinproof.log.reader import Reader
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.config import ChainSettings
 from twinproof.node.node import Clock
-from twinproof.node.submissions import Submission, Submitter
+from twinproof.node.submissions import Submission, Submitter, is_replaced, is_undone
 
 RANGE: Final = 2000
 """Blocks asked for at once."""
@@ -58,6 +58,8 @@ class AnchorReport:
     """When the next anchor is due, POSIX seconds; None while there is nothing to anchor."""
     pending: bool = False
     """Whether a transaction is under way."""
+    unproved: int = 0
+    """Confirmed anchors whose evidence is too large for a bundle; the contract knows them all the same."""
     problem: str = ""
     """Why it does not get on; empty if it does."""
     forked: bool = False
@@ -107,6 +109,8 @@ class Anchoring:
         self._confirmed: list[Anchored] = []
         self._costs: dict[bytes, int] = {}
         """Wei by transaction of ours."""
+        self._unproved: set[tuple[bytes, int]] = set()
+        """Where confirmed anchors stand whose evidence is too large."""
 
     # --- for others -----------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class Anchoring:
         submission = self._find(old)
         due = self._due(old)
         self._tell(old, count, due, submission)
-        if submission is None or submission.failed or self._undone(submission):
+        if submission is None or submission.failed or is_undone(self._chain, submission):
             if due is None or due > self._clock():
                 return
             submission = self._submit(old, submission)
@@ -214,36 +218,42 @@ class Anchoring:
             )
         place = (anchored.log.block, anchored.log.transaction_index)
         if self._have is not None and place not in self._have:
-            # The evidence is durable before the anchor counts: a crash here finds the event again.
-            self._store.add(prove_anchor(self._chain, anchored.log))
+            self._keep_evidence(anchored.log, place)
             self._have.add(place)
         receipt = self._chain.receipt(anchored.log.transaction)
         if receipt is not None and receipt.sender == self._submitter.address:
             self._costs[receipt.transaction] = receipt.gas_used * receipt.gas_price
         self._confirmed.append(anchored)
 
+    def _keep_evidence(self, event: Log, place: tuple[bytes, int]) -> None:
+        """The evidence is durable before the anchor counts: a crash here finds the event again."""
+        try:
+            self._store.add(prove_anchor(self._chain, event))
+        except TooLarge as problem:
+            # For good: the block does not get smaller. Bundles take the next anchor, which covers this one's entries.
+            self._unproved.add(place)
+            _LOG.warning("no evidence is kept of the anchor in block %d: %s", event.number, problem)
+
     def _drop_gone(self) -> None:
         """Forget confirmed anchors whose blocks a reorganisation took away, and their evidence."""
-        if self._end is not None and self._stands(self._end.number, self._end.hash):
+        if self._end is not None and not is_replaced(self._chain, self._end.number, self._end.hash):
             return
         self._next, self._end = self._first, None
         while self._confirmed:
             newest = self._confirmed[-1].log
-            if self._stands(newest.number, newest.block):
+            if not is_replaced(self._chain, newest.number, newest.block):
                 self._next = newest.number
                 return
             _LOG.warning("the chain reorganised: the anchor in block %d is gone", newest.number)
             for evidence in self._store.all():
                 if keccak(evidence.header) == newest.block:
                     self._store.remove(evidence)
+            place = (newest.block, newest.transaction_index)
+            self._unproved.discard(place)
             if self._have is not None:
-                self._have.discard((newest.block, newest.transaction_index))
+                self._have.discard(place)
             self._costs.pop(newest.transaction, None)
             self._confirmed.pop()
-
-    def _stands(self, number: int, hash_: bytes) -> bool:
-        block = self._chain.block(number)
-        return block is not None and block.hash == hash_
 
     # --- what is sent -----------------------------------------------------------------------------
 
@@ -269,11 +279,6 @@ class Anchoring:
             attempt += 1
         return found
 
-    def _undone(self, submission: Submission) -> bool:
-        """Whether a settled transaction was taken away by a reorganisation that went deeper than confirmations."""
-        mined = submission.transaction
-        return submission.succeeded and mined is not None and self._chain.receipt(mined) is None
-
     def _submit(self, old: Head, before: Submission | None) -> Submission:
         attempt = int(before.purpose.rpartition(":")[2]) + 1 if before else 0
         head = self._reader.checkpoints()[-1]
@@ -293,6 +298,7 @@ class Anchoring:
             spent=sum(self._costs.values()),
             due=None if due is None else max(due, 0.0) or now,
             pending=submission is not None and not submission.final,
+            unproved=len(self._unproved),
         )
 
 
