@@ -10,6 +10,8 @@ from typing import Any
 
 from eth_account import Account as EthAccount
 
+# py-evm moves Python's recursion limit when it is imported, which hypothesis must not see within a test.
+import twinproof.chain.embedded.pyevm  # noqa: F401
 from twinproof.chain.embedded import EmbeddedChain, Genesis
 from twinproof.chain.hexadecimal import format_address
 from twinproof.chain.model import Receipt

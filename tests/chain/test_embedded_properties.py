@@ -162,7 +162,7 @@ def test_transactions_are_read_as_others_write_them(which: int) -> None:
     assert read_transaction(raw, ADDRESSES[0]) == found
 
 
-_ITEM = st.recursive(st.binary(max_size=80), lambda inner: st.lists(inner, max_size=5), max_leaves=12)
+_ITEM = st.recursive(st.binary(max_size=80), lambda inner: st.lists(inner, max_size=5), max_leaves=8)
 
 
 @given(item=_ITEM)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -307,6 +309,12 @@ def test_batches_and_notifications(client: Client) -> None:
         (None, hex(CHAIN_ID), None),
         (2, None, -32601),
     ]
+
+
+def test_every_method_is_documented() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "embedded-chain.md"
+    table = page.read_text().partition("| methods |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`((?:eth|net|web3|debug)_\w+)`", table)) == set(METHODS)
 
 
 _JSON = st.recursive(
