@@ -81,7 +81,7 @@ class ScriptedSubmitter:
             return None
         receipt = self._chain.receipt(self._chain.send(raw))
         assert receipt is not None
-        return Submission(purpose, receipt.transaction, True, receipt.succeeded)
+        return Submission(purpose, receipt.transaction, True, receipt.succeeded, (receipt.number, receipt.block))
 
     def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:
         self._point("before")

@@ -356,6 +356,18 @@ def test_a_reorganisation_of_quiet_blocks_retracts_nothing(rig: Rig) -> None:
     assert rig.told() == [("Minted", 1, 0), ("StatusChanged", 2, 0)]
 
 
+def test_a_node_that_lags_is_no_reorganisation(rig: Rig) -> None:
+    rig.chain.mine(rig.minted(5))
+    rig.chain.mine(rig.status(5, 1))
+    assert rig.step()
+    taken = rig.chain.take(2)
+    assert rig.step()
+    rig.chain.put(taken)
+    rig.chain.mine(rig.handed(5))
+    assert rig.step()
+    assert rig.told() == [("Minted", 1, 0), ("StatusChanged", 2, 0), ("HandedOver", 3, 0)]
+
+
 def test_a_retraction_that_is_not_answered_is_not_doubled(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.chain.mine(rig.minted(5))
     assert rig.step()

@@ -236,7 +236,10 @@ class Anchoring:
 
     def _drop_gone(self) -> None:
         """Forget confirmed anchors whose blocks a reorganisation took away, and their evidence."""
-        if self._end is not None and not is_replaced(self._chain, self._end.number, self._end.hash):
+        known = [(anchored.log.number, anchored.log.block) for anchored in self._confirmed[-1:]]
+        if self._end is not None:
+            known.append((self._end.number, self._end.hash))
+        if not any(is_replaced(self._chain, *block) for block in known):
             return
         self._next, self._end = self._first, None
         while self._confirmed:

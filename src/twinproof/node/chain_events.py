@@ -23,6 +23,7 @@ from twinproof.node.node import Clock, WritingNode
 from twinproof.node.service_keys import CHAIN, PATIENCE
 from twinproof.node.statements import logged
 from twinproof.node.stating import Stating
+from twinproof.node.submissions import is_replaced
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.chain_event import CHAIN_EVENT, ChainEvent, event_args, format_chain_event, parse_chain_event
 from twinproof.twin.grants import log_subject
@@ -269,7 +270,7 @@ class ChainEvents:
     def _follow_reorganisation(self) -> None:
         """If blocks that were read are gone, retract what was stated of them, and read everything again."""
         gone = self._gone()
-        if not gone and (self._end is None or self._stands(self._end.number, self._end.hash)):
+        if not gone and (self._end is None or not is_replaced(self._chain, self._end.number, self._end.hash)):
             return
         if gone:
             _LOG.warning("the chain reorganised: %d events from block %d on are gone", len(gone), gone[-1].event.block)
@@ -286,15 +287,11 @@ class ChainEvents:
         for stated in sorted(self._recent, key=_place_of, reverse=True):
             event = stated.event
             if event.block_hash not in known:
-                known[event.block_hash] = self._stands(event.block, event.block_hash)
-            if known[event.block_hash]:
+                known[event.block_hash] = is_replaced(self._chain, event.block, event.block_hash)
+            if not known[event.block_hash]:
                 break
             gone.append(stated)
         return gone
-
-    def _stands(self, number: int, hash_: bytes) -> bool:
-        block = self._chain.block(number)
-        return block is not None and block.hash == hash_
 
 
 def _place_of(stated: _Stated) -> tuple[int, int]:

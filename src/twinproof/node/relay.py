@@ -24,7 +24,7 @@ from twinproof.log.reader import Reader
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.node import Clock
 from twinproof.node.statements import logged, logged_about
-from twinproof.node.submissions import Submission, Submitter
+from twinproof.node.submissions import Submission, Submitter, is_undone
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.grants import Capability
@@ -175,8 +175,9 @@ class Relay:
         changed: set[str] = set()
         while items := self._feed.read(self._reached, CHUNK):
             for item in items:
+                # First, so that an entry that cannot be judged is not met for ever.
+                self._reached = item.index + 1
                 self._hear(item, changed)
-            self._reached = items[-1].index + 1
         for twin in changed:
             self._judge(twin)
 
@@ -358,10 +359,8 @@ class Relay:
     def _on_its_way(self, submission: Submission, is_open: bool) -> bool:
         if not submission.final:
             return True
-        # Confirmed, but the contract knows nothing of it: either its answer is old, or a reorganisation went deeper
-        # than confirmations and took the transaction away.
-        mined = submission.transaction
-        return submission.succeeded and not is_open and mined is not None and self._chain.receipt(mined) is not None
+        # Confirmed, but the contract knows nothing of it: its answer is old, unless a reorganisation took it away.
+        return submission.succeeded and not is_open and not is_undone(self._chain, submission)
 
     def _refused(self, key: tuple[str, str], case: _Case, refusal: Reverted) -> None:
         name = refusal.reason.partition("(")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from twinproof.chain.model import Chain
 from twinproof.chain.outbox import State
 from twinproof.chain.sender import Sender
 from twinproof.errors import NotFound
@@ -21,6 +22,8 @@ class Submission:
     """Whether it is settled: mined with all confirmations, or never to be mined."""
     succeeded: bool
     """Whether it is final and did what it was to do."""
+    block: tuple[int, bytes] | None = None
+    """Number and hash of the block that has it."""
     reason: str = ""
     """Why it failed for good."""
 
@@ -28,6 +31,22 @@ class Submission:
     def failed(self) -> bool:
         """Whether it is final and did nothing."""
         return self.final and not self.succeeded
+
+
+def is_undone(chain: Chain, submission: Submission) -> bool:
+    """Whether a settled transaction was taken away by a reorganisation that went deeper than confirmations.
+
+    A node that merely lags has no block of that number, or the receipt still: that is no sign of it.
+    """
+    if submission.transaction is None or submission.block is None:
+        return False
+    return is_replaced(chain, *submission.block) and chain.receipt(submission.transaction) is None
+
+
+def is_replaced(chain: Chain, number: int, hash_: bytes) -> bool:
+    """Whether the chain has another block in this one's place; a node that lags, and has none, says nothing."""
+    block = chain.block(number)
+    return block is not None and block.hash != hash_
 
 
 class Submitter(Protocol):
@@ -71,9 +90,9 @@ class OutboxSubmitter:
         if entry.live:
             # Submitting what is there already looks at it alone: its receipt, whether it is stuck or was dropped.
             entry = self._sender.submit(purpose, entry.to, entry.data, entry.value)
-        return Submission(
-            purpose, entry.transaction, not entry.live, entry.state is State.CONFIRMED, entry.detail or entry.code or ""
-        )
+        block = None if entry.number is None or entry.block is None else (entry.number, entry.block)
+        reason = entry.detail or entry.code or ""
+        return Submission(purpose, entry.transaction, not entry.live, entry.state is State.CONFIRMED, block, reason)
 
     def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:
         """See `Submitter`."""

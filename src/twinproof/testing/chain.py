@@ -72,6 +72,18 @@ class FakeChain:
         del self._blocks[-depth:], self._logs[-depth:]
         self._salt += 1
 
+    def take(self, depth: int) -> list[tuple[Block, tuple[Log, ...]]]:
+        """Lag behind by the newest `depth` blocks, to be `put` back."""
+        taken = list(zip(self._blocks[-depth:], self._logs[-depth:], strict=True))
+        del self._blocks[-depth:], self._logs[-depth:]
+        return taken
+
+    def put(self, taken: list[tuple[Block, tuple[Log, ...]]]) -> None:
+        """Know these blocks again."""
+        for block, logs in taken:
+            self._blocks.append(block)
+            self._logs.append(logs)
+
     # --- what is asked ----------------------------------------------------------------------------
 
     def _ask(self) -> None:
