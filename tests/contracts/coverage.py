@@ -9,7 +9,7 @@ beside them, not counted.
     python -m tests.contracts.coverage                   all contract tests; writes the page
     python -m tests.contracts.coverage tests/…/test_x.py only these; prints the page
 
-Everything runs in this one process: traces of parallel test runs would have to be merged, and the tests take seconds.
+Everything runs in this one process: traces of parallel test runs would have to be merged.
 """
 
 from __future__ import annotations
