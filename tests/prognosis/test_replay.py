@@ -18,6 +18,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twinproof.errors import ForecastMismatch, Malformed
 from twinproof.prognosis import replay as replay_module
@@ -117,6 +119,37 @@ def test_replay_from_bytes(predictor: Predictor, trained: Trained, strangers: tu
     for coverage in (0, 333, 901, 1000, -900):
         with pytest.raises(Malformed, match="coverage"):
             replay(trained.model, rows, coverage)
+
+
+ANY = st.floats(width=64) | st.sampled_from([0.0, -0.0, 500.0, 505.5, 20.0, 390.0, nan])
+STEPS = st.lists(
+    st.tuples(
+        st.integers(1, 40), st.sampled_from([10.0, 50.0, 50.01, 1e9, nan]), st.tuples(*[ANY] * 4), st.booleans()
+    ),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(steps=STEPS, start=st.integers(0, 300))
+def test_whatever_comes_both_say_the_same(
+    predictor: Predictor, strangers: tuple[Unit, ...], steps: list[Any], start: int
+) -> None:
+    """Hostile values among healthy ones."""
+    rows = []
+    cycle = start
+    for (step, load, values, healthy), real in zip(steps, strangers[2].rows(), strict=False):
+        cycle += step
+        rows.append(Row(cycle, real.settings if healthy else (load,), real.signals if healthy else values))
+    replayer = Replayer(predictor.model)
+    state = predictor.state(1)
+    for row in rows:
+        replayer.take(row)
+        state.take(slice(None), [row.cycle], np.array([row.settings]), np.array([row.signals]))
+        assert struct.pack(f">{len(replayer.features)}d", *replayer.features) == state.features.astype(">f8").tobytes()
+        ours, theirs = predictor.now(state).one(0), replayer.forecast()
+        assert record(b"", b"", ours) == record(b"", b"", theirs)
+        assert ours.quality == theirs.quality
 
 
 def test_lightgbm_gives_the_same_bits_on_these_features(
