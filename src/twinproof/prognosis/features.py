@@ -18,6 +18,7 @@ from twinproof.prognosis import quality
 from twinproof.prognosis.data import Array, Flags, Integers, Unit
 from twinproof.prognosis.model import Limits, Plan, Regimes
 from twinproof.prognosis.record import MAX_CYCLE
+from twinproof.prognosis.state import TwinState
 
 Which: TypeAlias = "slice | Integers"
 """Which of the twins a step is about: a slice is quicker."""
@@ -208,6 +209,35 @@ class FleetState:
                 variance = squares / n - mean * mean
                 out[:, place : place + count] = np.sqrt(np.where(variance > 0.0, variance, 0.0))
         return end
+
+    def keep(self, twin: int) -> TwinState:
+        """What a later `resume` needs of one twin."""
+        names = ("cycle", "rows", "since_gap", "since_jump", "unknown", "reasons")
+        cycle, rows, gap, jump, unknown, reasons = (int(getattr(self, name)[twin]) for name in names)
+        return TwinState(
+            (cycle, rows, gap, jump, unknown, reasons),
+            tuple(self.run[twin].tolist()),
+            tuple(self.bad[twin].tolist()),
+            tuple(self.held[twin].tolist()),
+            tuple(self.last[twin].tolist()),
+            tuple(self.ema_sums[:, twin].ravel().tolist()),
+            tuple(self.ema_masses[:, twin, 0].tolist()),
+            tuple(self.base[twin].tolist()),
+            tuple(self.features[twin].tolist()),
+            tuple(self.window[:, twin].ravel().tolist()),
+        )
+
+    def resume(self, twin: int, state: TwinState) -> None:
+        """Goes on with one twin from a state of the same model."""
+        names = ("cycle", "rows", "since_gap", "since_jump", "unknown", "reasons")
+        for name, count in zip(names, state.counts, strict=True):
+            getattr(self, name)[twin] = count
+        self.run[twin], self.bad[twin] = state.run, state.bad
+        self.held[twin], self.last[twin], self.base[twin] = state.held, state.last, state.base
+        self.ema_sums[:, twin] = np.reshape(state.sums, self.ema_sums[:, twin].shape)
+        self.ema_masses[:, twin, 0] = state.masses
+        self.features[twin] = state.features
+        self.window[:, twin] = np.reshape(state.window, self.window[:, twin].shape)
 
     def remarks(self, which: Which = slice(None)) -> Integers:
         """(twins,): the bits of `quality` for the newest row, but `HORIZON`."""

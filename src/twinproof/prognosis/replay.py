@@ -17,6 +17,7 @@ from twinproof.prognosis import quality
 from twinproof.prognosis.model import INPUT_LIMIT, Forest, Model, Network, digest_model, parse_model
 from twinproof.prognosis.quality import Forecast, Quality
 from twinproof.prognosis.record import MAX_CYCLE, START, Record, Row, chain_row, check_record, record
+from twinproof.prognosis.state import TwinState
 
 NEVER: Final = -1
 
@@ -185,6 +186,34 @@ class Replayer:
                 mean = total / n
                 variance = squares / n - mean * mean
                 out[spread + channel] = sqrt(variance) if variance > 0.0 else 0.0
+
+    def keep(self) -> TwinState:
+        """What a later `resume` needs; the digest of the rows is the caller's to keep."""
+        return TwinState(
+            (self.cycle, self.rows, self.since_gap, self.since_jump, self.unknown, self.reasons),
+            tuple(self.run),
+            tuple(self.bad),
+            tuple(self.held),
+            tuple(self.last),
+            tuple(x for row in self.ema_sums for x in row),
+            tuple(self.ema_masses),
+            tuple(self.base),
+            tuple(self.features),
+            tuple(x for row in zip(*self.window, strict=True) for x in row),
+        )
+
+    def resume(self, state: TwinState, digest: bytes) -> None:
+        """Goes on from a state of this model, after rows with this digest."""
+        count = self.model.channels
+        self.digest = digest
+        self.cycle, self.rows, self.since_gap, self.since_jump, self.unknown, self.reasons = state.counts
+        self.run, self.bad = list(state.run), list(state.bad)
+        self.held, self.last, self.base = list(state.held), list(state.last), list(state.base)
+        self.ema_sums = [list(state.sums[at : at + count]) for at in range(0, len(state.sums), count)]
+        self.ema_masses = list(state.masses)
+        self.features = list(state.features)
+        self.window = [list(state.window[channel::count]) for channel in range(count)]
+        self.depth = min(self.rows, self.model.plan.depth)
 
     def remarks(self) -> int:
         """The bits of `quality` for the newest row, but `HORIZON`."""
