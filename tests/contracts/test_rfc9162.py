@@ -182,7 +182,9 @@ def test_the_largest_trees(harness: Deployed) -> None:
     # From 2^63 on there are no sizes (spec/log.md), though 64 bits hold them.
     top = inclusion(0, 1 << 63, sparse((0,)))
     check_same(harness, [top, replace(top, size=LIMIT - 1), replace(top, index=1 << 63, size=LIMIT - 1)])
-    assert verdicts(harness, [top]) == [False]
+    beyond = consistency(5, 1 << 63, sparse((4, 5)))
+    check_same(harness, [beyond, replace(beyond, new_size=LIMIT - 1), replace(beyond, old_size=1 << 63, proof=())])
+    assert verdicts(harness, [top]) == verdicts(harness, [beyond]) == [False]
 
 
 # --- edges ----------------------------------------------------------------------------------
