@@ -19,7 +19,7 @@ importlib.import_module("py_ecc")
 sys.setrecursionlimit(_LIMIT)
 
 
-def _need_anvil() -> None:
+def need_anvil() -> None:
     if not BINARY.is_file():
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs anvil at {BINARY}: npm ci in contracts/")
@@ -29,7 +29,7 @@ def _need_anvil() -> None:
 @pytest.fixture(scope="module")
 def shared_anvil() -> Iterator[Anvil]:
     """One node for a module's tests that only add to the chain."""
-    _need_anvil()
+    need_anvil()
     node = Anvil()
     yield node
     node.close()
@@ -38,7 +38,7 @@ def shared_anvil() -> Iterator[Anvil]:
 @pytest.fixture
 def anvil() -> Iterator[Anvil]:
     """A fresh node."""
-    _need_anvil()
+    need_anvil()
     node = Anvil()
     yield node
     node.close()
@@ -47,7 +47,7 @@ def anvil() -> Iterator[Anvil]:
 @pytest.fixture
 def lasting_anvil(tmp_path: Path) -> Iterator[Anvil]:
     """A fresh node that keeps its chain in a file, so that it can be stopped and started."""
-    _need_anvil()
+    need_anvil()
     node = Anvil(tmp_path / "anvil.json")
     yield node
     node.close()
