@@ -66,6 +66,7 @@ class Rig:
     def take(self, *statements: Statement) -> None:
         outcomes = self.live.node.intake.submit([statement.raw for statement in statements]).result(30)
         assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
+        assert self.live.states.wait(self.live.feed.size, 30)
 
     def meet(self, subject: str) -> None:
         self.take(self.script.record(DEVICE, 1.0, subject=subject))

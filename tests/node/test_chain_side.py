@@ -139,7 +139,7 @@ def test_a_live_node_anchors_by_itself(folder: Path, clock: ManualClock) -> None
     anchored: list[int] = []
     with open_live(folder, config=Config(ORIGIN, chain=SETTINGS), clock=clock) as live:
         assert live.chain is not None
-        assert set(live.chain.tasks) == {"anchoring", "sender", "relay"}
+        assert set(live.chain.tasks) == {"anchoring", "sender", "relay", "relay feed"}
     # Ending waits for the rounds under way: the first one anchors.
     anchored = [check_anchor(evidence).size for evidence in AnchorStore(folder / "chain" / "anchors.db").all()]
     assert anchored == [1]

@@ -25,6 +25,7 @@ from twinproof.node.intake import Accepted
 from twinproof.node.live import Live, open_live
 from twinproof.node.node import init_node
 from twinproof.node.relay import LONGEST_WAIT, Relay
+from twinproof.node.submissions import Submission
 from twinproof.proof.keys import ES256
 from twinproof.testing import ManualClock
 from twinproof.twin.description import Description, Lifecycle
@@ -461,3 +462,47 @@ def test_a_restart_finds_out_what_is_done_and_what_is_not(rig: Rig) -> None:
         rig.restart()
         assert rig.steps()
         assert rig.orders() == [(first, name_of(TWIN)), (second, name_of(OTHER_TWIN))]
+
+
+class Slow(ScriptedSubmitter):
+    """Its transactions are mined, but count only when the test says."""
+
+    settled = False
+
+    def find(self, purpose: str) -> Submission | None:
+        found = super().find(purpose)
+        if found is None or self.settled:
+            return found
+        return replace(found, final=False, succeeded=False)
+
+
+def test_an_order_counts_when_its_transaction_does(rig: Rig) -> None:
+    rig.agree()
+    rig.policy()
+    index = rig.predict()
+    submitter = Slow(rig.chain, OWNER, rig.outbox)
+    relay = rig.new(submitter)
+    relay.step()
+    rig.anchoring.step()
+    for _ in range(3):
+        assert relay.step()
+        assert (relay.open_cases, relay.decisions["sent"], relay.decisions["placed"]) == (1, 1, 0)
+    submitter.settled = True
+    assert relay.step()
+    assert (relay.open_cases, relay.decisions["placed"]) == (0, 1)
+    assert rig.orders() == [(index, name_of(TWIN))]
+
+
+def test_following_the_log_asks_no_chain(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.agree()
+    rig.policy()
+    rig.predict()
+    with monkeypatch.context() as patch:
+        for name in ("call", "head", "logs"):
+            patch.setattr(rig.chain, name, None)
+        assert rig.relay.follow()
+        rig.predict(lower=9.0)
+        assert rig.relay.follow()
+    assert rig.relay.open_cases == 1
+    assert rig.steps()
+    assert len(rig.orders()) == 1

@@ -32,8 +32,6 @@ from twinproof.views.state import StateView
 
 RANGE: Final = 2000
 """Blocks asked for at once."""
-CHUNK: Final = 1024
-"""Entries read at once."""
 MAX_QUEUE: Final = 4096
 """Statements that wait; the chain is read on when they are fewer."""
 MEMORY: Final = 4096
@@ -95,7 +93,8 @@ class ChainEvents:
         self._names = Subjects()
         self._unknown: set[bytes] = set()
         self._places: dict[tuple[str, bytes], tuple[int, int]] = {}
-        self._read_entries = 0
+        self._twins = 0
+        """Highest number of a twin in the states that is known here: they are numbered as they come."""
         self._subjects: dict[bytes, str] = {}
         self._recent: deque[_Stated] = deque(maxlen=MEMORY)
 
@@ -151,9 +150,7 @@ class ChainEvents:
         # Places are read from the states: if these did not have the newest statements, events would be stated twice.
         if not self._states.wait(self._feed.size, PATIENCE):
             raise StorageFailed("the states lag behind the log, so what is stated cannot be told")
-        for (subject,) in self._states.query("SELECT sub FROM twin", ()):
-            self._subjects[sha256(subject.encode()).digest()] = subject
-        self._read_entries = self._states.reached
+        self._new_twins()
         rows = self._states.query(
             "SELECT t.sub, h.entry FROM history h JOIN twin t ON t.id = h.twin JOIN issuer i ON i.id = h.issuer"
             " WHERE h.kind = 'chain-event' AND i.iss = ? ORDER BY h.entry DESC LIMIT ?",
@@ -162,8 +159,6 @@ class ChainEvents:
         for subject, entry in reversed(rows):
             statement = logged(self._node.reader, entry)
             self._remember(_Stated(subject, parse_chain_event(statement.payload)))
-        # Nobody but its grantees speaks about the log, and what is said of it stands in every bundle.
-        self._subjects.pop(sha256(log_subject(self._node.config.origin).encode()).digest(), None)
         self._opened = True
 
     def _remember(self, stated: _Stated) -> None:
@@ -188,18 +183,21 @@ class ChainEvents:
             )
         return found
 
+    def _new_twins(self) -> set[bytes]:
+        """Twins that the states have and we do not, by their names on a chain."""
+        found: set[bytes] = set()
+        for number, subject in self._states.query("SELECT id, sub FROM twin WHERE id > ? ORDER BY id", (self._twins,)):
+            self._twins = number
+            # Nobody but its grantees speaks about the log, and what is said of it stands in every bundle.
+            if subject != log_subject(self._node.config.origin):
+                name = sha256(subject.encode()).digest()
+                self._subjects[name] = subject
+                found.add(name)
+        return found
+
     def _meet_twins(self) -> None:
         """Twins that the log speaks of for the first time, among them some that the chain spoke of before."""
-        met: set[bytes] = set()
-        while items := self._feed.read(self._read_entries, CHUNK):
-            for item in items:
-                subject = item.statement.subject
-                name = sha256(subject.encode()).digest()
-                if name not in self._subjects and subject != log_subject(self._node.config.origin):
-                    self._subjects[name] = subject
-                    if name in self._unknown:
-                        met.add(name)
-            self._read_entries = items[-1].index + 1
+        met = self._new_twins() & self._unknown
         for first in range(self._first, self._next if met else 0, RANGE):
             self._read(first, min(self._next, first + RANGE) - 1, met)
         self._unknown -= met

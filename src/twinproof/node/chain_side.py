@@ -11,7 +11,7 @@ Nothing that happens here reaches intake: each task has a thread, and hands stat
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -54,6 +54,7 @@ class ChainSide:
     """None if it is switched off, or was never enabled."""
     relay: Relay | None
     tasks: dict[str, Task] = field(default_factory=dict)
+    unlisten: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Begin to run the tasks."""
@@ -62,6 +63,9 @@ class ChainSide:
 
     def stop(self) -> None:
         """End the rounds under way."""
+        if self.unlisten is not None:
+            self.unlisten()
+            self.unlisten = None
         for task in self.tasks.values():
             task.stop()
 
@@ -112,7 +116,7 @@ def _side(
     )
     tick = NETWORK_TICK if settings.driver == "rpc" else EMBEDDED_TICK
     tasks = {"anchoring": Task("anchoring", anchoring.step, tick), "sender": Task("sender", _SenderRound(sender), tick)}
-    events = relay = None
+    events = relay = stop = None
     if settings.events and CHAIN.has_key(node.folder):
         events = _events(node, feed, states, chain, contracts, wait)
         tasks["chain events"] = Task("chain events", events.step, tick)
@@ -132,7 +136,10 @@ def _side(
             on_due=tasks["anchoring"].wake,
         )
         tasks["relay"] = Task("relay", relay.step, tick)
-    return ChainSide(chain, contracts, sender, anchoring, events, relay, tasks)
+        # A busy log grows faster than a task ticks: entries are cheap to take in while they are in memory.
+        tasks["relay feed"] = following = Task("relay feed", relay.follow, tick)
+        stop = feed.listen(lambda size: following.wake())
+    return ChainSide(chain, contracts, sender, anchoring, events, relay, tasks, stop)
 
 
 def _events(

@@ -10,6 +10,7 @@ from the log and the chain; its transactions bear the purpose (agreement, twin, 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -134,6 +135,7 @@ class Relay:
         self._told = ""
         self._authority = Authority()
         self._known = _Known()
+        self._lock = threading.Lock()
         self._reached = 0
         self._cases: dict[tuple[str, str], _Case] = {}
         self._done: dict[tuple[str, str], tuple[int, Policy]] = {}
@@ -146,6 +148,20 @@ class Relay:
 
     def step(self) -> bool:
         """Judge what is new and bring on what is due; False if something failed, which `problem` tells."""
+        with self._lock:
+            return self._step()
+
+    def follow(self) -> bool:
+        """Take in what is new in the log, and no more: for whoever is called at each publication."""
+        with self._lock:
+            try:
+                self._learn()
+            except TwinproofError as problem:
+                self._report(problem)
+                return False
+            return True
+
+    def _step(self) -> bool:
         self.problem = None
         try:
             self._learn()
