@@ -377,3 +377,18 @@ def test_the_id_is_the_contracts(rig: Rig) -> None:
     assert rig.anchors.owner(LOG_ID) == ACCOUNTS[0].address
     assert rig.anchors.owner(log_id_of(ORIGIN, ACCOUNTS[1].address)) is None
     assert rig.anchors.latest(LOG_ID).count == 0
+
+
+def test_another_account_begins_anew_what_the_old_one_cannot_end(rig: Rig) -> None:
+    rig.submitter.crash = "kept"
+    rig.anchoring.step()
+    for call, account in (("transferLog", ACCOUNTS[0]), ("acceptLog", ACCOUNTS[1])):
+        arguments = [LOG_ID, ACCOUNTS[1].address] if call == "transferLog" else [LOG_ID]
+        transact(rig.chain, account, rig.anchors.address, rig.anchors.contract.encode(call, *arguments))
+    rig.restart()
+    submitter = ScriptedSubmitter(rig.chain, ACCOUNTS[1], rig.outbox)
+    rig.anchoring._submitter = submitter
+    assert rig.anchoring.step()
+    assert rig.sizes() == [2] == rig.evidence()
+    assert len(rig.outbox.signed) == 2
+    assert all(len(purpose) < 200 for purpose in rig.outbox.signed)

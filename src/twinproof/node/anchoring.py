@@ -271,7 +271,8 @@ class Anchoring:
 
     def _purpose(self, old: Head, attempt: int) -> str:
         place = f"{self._chain.chain_id}:{self._anchors.address.hex()}:{self._log_id.hex()}"
-        return f"anchor:{place}:{old.size}:{old.time}:{attempt}"
+        # With the account: what another one has begun, this one cannot bring to its end.
+        return f"anchor:{place}:{old.size}:{old.time}:{self._submitter.address.hex()[:8]}:{attempt}"
 
     def _find(self, old: Head) -> Submission | None:
         """The newest attempt to go on from `old`."""

@@ -325,7 +325,7 @@ class Relay:
 
     def _purpose(self, agreement: Agreement, twin: bytes, episode: int) -> str:
         place = f"{self._chain.chain_id}:{self._ordering.address.hex()}:{agreement.id}"
-        return f"order:{place}:{twin.hex()}:{episode}"
+        return f"order:{place}:{twin.hex()}:{episode}:{self._submitter.address.hex()[:8]}"
 
     def _order(self, key: tuple[str, str], case: _Case, agreement: Agreement, purpose: str) -> None:
         if not self._stands(key[0], case):
