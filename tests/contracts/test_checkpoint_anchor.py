@@ -92,7 +92,8 @@ def test_what_is_not_newer_or_not_from_the_latest_is_refused(anchor: Deployed) -
     for size in (5, 9):
         with refused("NotNewer"):
             anchor.send(ALICE, "anchor", log_id, second, size, root(size), [])
-    for old in (first, NONE, second._replace(time=second.time - 1), second._replace(root=first.root)):
+    changed = ({"size": 5}, {"time": second.time - 1}, {"root": first.root})
+    for old in (first, NONE, *(second._replace(**change) for change in changed)):
         with refused("NotLatest"):
             anchor.send(ALICE, "anchor", log_id, old, 12, root(12), proof(9, 12))
 
