@@ -34,10 +34,11 @@ class Task:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             self._wake.clear()
-            if not self._step():
-                # What failed is not tried faster because somebody is in a hurry.
-                self._stopping.wait(self._tick)
-            elif not self._stopping.is_set():
-                self._wake.wait(self._tick)
+            healthy = self._step()
+            # What failed is not tried faster because somebody is in a hurry.
+            if not self._stopping.is_set():
+                (self._wake if healthy else self._stopping).wait(self._tick)
+            if self._stopping.is_set():
+                return
