@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import DEVICE, START, TWIN
+from tests.builders import DEVICE, START, TWIN, signer
 from tests.node.folders import continue_log
 from tests.server.live_rig import Rig, live_rig
 from tests.server.process import make_folder
 from twinproof.node.chain_setup import deploy_contracts, open_account, open_chain, open_sender, write_contracts
 from twinproof.node.config import FILE_NAME, ChainSettings, format_config, load_config
 from twinproof.node.live import open_live
+from twinproof.node.service_keys import CHAIN
 from twinproof.server import shapes
 from twinproof.server.live_app import make_live_app
 from twinproof.twin.chain_event import CHAIN_EVENT, ChainEvent, event_args, format_chain_event
@@ -56,15 +57,17 @@ def test_a_state_tells_predictions_parts_and_orders(tmp_path: Path) -> None:
         rul = Prediction(
             20.5, 31.0, 40.25, 0.9, "cycles", b"\1" * 32, (Read(DEVICE.issuer, 0, 0, b"\2" * 32),), until=7
         )
+        chain = signer(CHAIN.issuer(log.origin), 60)
         said = [
+            log.grant(chain, {CHAIN.capability}),
             log.say(operator, TWIN, PREDICTION, format_prediction(rul)),
             log.say(operator, TWIN, POLICY, format_policy(Policy("low", "cycles", 30.0, 0.9, 5, CONTRACT, 2**70))),
             log.say(operator, TWIN, INSTALLATION, format_installation(Installation(b"\0" * 31 + b"\5", b"\4" * 32))),
-            log.say(operator, TWIN, CHAIN_EVENT, event("Minted", 0, tokenId=2**255, manufacturer=CONTRACT)),
-            log.say(operator, TWIN, CHAIN_EVENT, event("OrderPlaced", 1, orderId=(7 << 32) + 1, id=7)),
+            log.say(chain, TWIN, CHAIN_EVENT, event("Minted", 0, tokenId=2**255, manufacturer=CONTRACT)),
+            log.say(chain, TWIN, CHAIN_EVENT, event("OrderPlaced", 1, orderId=(7 << 32) + 1, id=7)),
         ]
         assert len(rig.grow()) == len(said)
-        first = rig.size - len(said)
+        first = rig.size - len(said) + 1
         body = rig.client().get("/api/v1/state", params={"sub": TWIN}).json()
         shapes.State.model_validate(body)
         assert body["prediction"] == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from twinproof.twin import chain_event, installation, policy, prediction
 from twinproof.twin.chain_event import ChainEvent, arg, event_args
 from twinproof.twin.installation import Installation
 from twinproof.twin.kinds import KINDS
-from twinproof.twin.ledger import UNKNOWN, LedgerState
+from twinproof.twin.ledger import FOLLOWER, UNKNOWN, LedgerState
 from twinproof.twin.policy import Policy, PolicyRemoval
 from twinproof.twin.prediction import Prediction, Read, float_bits
 
@@ -267,6 +268,8 @@ def test_arguments_as_they_travel() -> None:
 class Book(Told):
     """A twin's log, with words for the kinds of this page."""
 
+    issuer = "urn:example:x#chain"
+
     @property
     def ledger(self) -> LedgerState:
         return self.state.live.ledger
@@ -293,7 +296,7 @@ def test_the_newest_prediction_stands() -> None:
     book.say(prediction.PREDICTION, prediction.format_prediction(GOOD), 1_700_000_000)
     newer = replace(GOOD, lower=1.0, drivers={"T24": -3.5})
     book.say(prediction.PREDICTION, prediction.format_prediction(newer), 1_600_000_000)
-    assert book.ledger.prediction == (newer, "urn:example:x", 1, 1_600_000_000)
+    assert book.ledger.prediction == (newer, "urn:example:x#chain", 1, 1_600_000_000)
 
 
 def test_policies_come_and_go() -> None:
@@ -327,7 +330,7 @@ def test_a_part_token_from_mint_to_scrap() -> None:
     book.hear(handed, event("StatusChanged", 5, tokenId=token, status=0, leaf=D))
     assert book.token() == (OTHER, "Scrapped", None), "what is not newer changes nothing"
     ((source, place),) = book.ledger.events.items()
-    assert (source, place) == (("urn:example:x", 31_000, ADDRESS), (5, 0))
+    assert (source, place) == (("urn:example:x#chain", 31_000, ADDRESS), (5, 0))
     assert [key[2] for key in book.ledger.tokens] == [wide(token)]
 
 
@@ -381,6 +384,19 @@ def test_an_order_and_its_retractions() -> None:
     assert book.ledger.orders == {}
     book.hear(event("OrderAccepted", 9, orderId=1), event("OrderCancelled", 9, 1, orderId="x", reason=1))
     assert book.ledger.orders == {}
+
+
+def test_a_device_does_not_speak_for_the_chain() -> None:
+    book = Book()
+    book.hear(event("Minted", 2, tokenId=1, manufacturer=ADDRESS, twin=D))
+    before = replace(book.ledger, tokens=dict(book.ledger.tokens))
+    book.issuer = "urn:example:device:1"
+    minted = event("Minted", 2, tokenId=1, manufacturer=ADDRESS, twin=D)
+    book.hear(replace(minted, retracted=True), event("HandedOver", 9, tokenId=1, **HAND_OVER))
+    assert book.ledger == before
+    assert book.state.statements == 3
+    page = (Path(__file__).resolve().parents[2] / "spec" / "chain.md").read_text()
+    assert f"whose iss ends in `{FOLLOWER}` count" in page
 
 
 def test_a_part_that_arrives_during_a_dispute_does_not_end_it() -> None:

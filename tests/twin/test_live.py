@@ -149,6 +149,8 @@ def test_a_description_names_its_cause() -> None:
 class Told:
     """Feeds statements into a state, as the log would."""
 
+    issuer = "urn:example:x"
+
     def __init__(self) -> None:
         self.state = TwinState(TWIN)
         self._seq = 0
@@ -156,7 +158,7 @@ class Told:
     def say(self, content_type: str, payload: bytes, time: int = 1_700_000_000) -> Statement:
         raw = sign_statement(
             KEY,
-            issuer="urn:example:x",
+            issuer=self.issuer,
             subject=TWIN,
             content_type=content_type,
             payload=payload,

@@ -17,6 +17,8 @@ from twinproof.twin.policy import Policy, PolicyRemoval, policy_map, read_policy
 from twinproof.twin.prediction import Prediction, format_prediction, parse_prediction
 from twinproof.twin.statement import Statement
 
+FOLLOWER: Final = "#chain"
+"""End of the issuers whose chain-events count: whoever records readings may state some, too, but under another name."""
 UNKNOWN: Final = "unknown"
 """A state after a retraction that does not say what was before."""
 STATUSES: Final = ("InService", "Removed", "Quarantined", "Scrapped")
@@ -121,7 +123,7 @@ class LedgerState:
                 self.policies.pop(payload.id, None)
             case Installation():
                 self.installed[payload.part] = Installed(payload.order, index, statement.issued_at)
-            case ChainEvent():
+            case ChainEvent() if statement.issuer.endswith(FOLLOWER):
                 self._hear(index, statement.issuer, payload)
             case _:
                 pass
