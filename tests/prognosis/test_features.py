@@ -132,7 +132,7 @@ def test_long_past_rows_fade(predictor: Predictor, strangers: tuple[Unit, ...]) 
 
 def test_slopes_are_least_squares(predictor: Predictor) -> None:
     """Foreign: numpy's polyfit, on one channel that is the signal itself."""
-    basis = Basis(Regimes((), (), ((),)), [[0.0]], [[1.0]], [[1.0]], Plan(), Limits((1e3,), (99,), 999))
+    basis = Basis(Regimes((), ((),)), [[0.0]], [[1.0]], [[1.0]], Plan(), Limits((1e3,), (99,), 999))
     values = np.random.default_rng(4).normal(size=60)
     each = unit("u", np.arange(60), np.zeros((60, 0)), values[:, None], False)
     features, _, _ = histories(basis, (each,))

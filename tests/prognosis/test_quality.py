@@ -155,8 +155,6 @@ def test_short_records(predictor: Predictor, healthy: Unit) -> None:
 
 @pytest.mark.parametrize("load", [30.0, 1e9, np.nan, -np.inf], ids=["between", "beyond", "nan", "-inf"])
 def test_unknown_regimes(predictor: Predictor, healthy: Unit, load: float) -> None:
-    if load == 30.0:
-        load = float(np.mean(predictor.model.regimes.ranges[0])) + 1e5
     for rows, verdict in ((1, Verdict.MARKED), (5, Verdict.MARKED), (6, Verdict.REFUSED)):
         settings = healthy.settings.copy()
         settings[-rows:] = load

@@ -41,7 +41,7 @@ class Basis:
         self.limits = limits
         self.outlier: Array = np.asarray(limits.outlier, dtype=np.float64)
         self.stuck: Integers = np.asarray(limits.stuck, dtype=np.int64)
-        self._table = np.full([len(cuts) + 1 for cuts in regimes.cuts], -1, dtype=np.int64)
+        self._table = np.full([len(intervals) for intervals in regimes.intervals], -1, dtype=np.int64)
         for number, cell in enumerate(regimes.cells):
             self._table[cell] = number
 
@@ -55,13 +55,12 @@ class Basis:
         """(rows,): the regime's number, -1 where it is unknown."""
         known = np.ones(len(settings), dtype=np.bool_)
         cell = []
-        for column, ((low, high), cuts) in enumerate(zip(self.regimes.ranges, self.regimes.cuts, strict=True)):
-            values = settings[:, column]
-            known &= (low <= values) & (values <= high)
-            interval = np.zeros(len(settings), dtype=np.int64)
-            for cut in cuts:
-                interval += values > cut
-            cell.append(interval)
+        for column, intervals in enumerate(self.regimes.intervals):
+            place = np.full(len(settings), -1, dtype=np.int64)
+            for number, (low, high) in enumerate(intervals):
+                place[(low <= settings[:, column]) & (settings[:, column] <= high)] = number
+            known &= place >= 0
+            cell.append(place)
         found = self._table[tuple(cell)] if cell else np.zeros(len(settings), dtype=np.int64)
         return np.where(known, found, -1)
 
@@ -101,7 +100,7 @@ class FleetState:
             raise Malformed("cycle", "not whole numbers")
         now = given.astype(np.int64)
         before = self.cycle[which]
-        if now.shape != before.shape or settings.shape != (len(now), len(self.basis.regimes.ranges)):
+        if now.shape != before.shape or settings.shape != (len(now), len(self.basis.regimes.intervals)):
             raise Malformed("rows", "cycles and settings are not of these twins and this model")
         if signals.shape != (len(now), len(self.basis.projection)):
             raise Malformed("rows", "signals are not of these twins and this model")

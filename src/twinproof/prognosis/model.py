@@ -5,7 +5,7 @@ big-endian float64, row by row, all finite. The model's name is the SHA-256 of t
 
     {"format": "twinproof.rul/1", "unit": "{cycle}", "cap": 125.0,
      "settings": [name …], "signals": [name …],           what a row must bring, in this order
-     "regimes": {"ranges": f64[2 a setting], "cuts": [f64 …], "cells": [[int …] …]},
+     "regimes": {"intervals": [f64[low, high, low, …] a setting], "cells": [[int …] …]},
      "scale": {"mean": f64[regimes × signals], "gain": f64[the same]},
      "projection": f64[signals × channels],
      "features": {"emas": [spans], "slopes": [windows], "spreads": [windows], "recent": span, "baseline": rows},
@@ -64,10 +64,8 @@ Rows: TypeAlias = tuple[Floats, ...]
 class Regimes:
     """Where the operating settings put a row."""
 
-    ranges: tuple[tuple[float, float], ...]
-    """Per setting, lowest and highest known value; outside, the regime is unknown."""
-    cuts: tuple[Floats, ...]
-    """Per setting, ascending; a value lies in the interval numbered by how many cuts are below it."""
+    intervals: tuple[tuple[tuple[float, float], ...], ...]
+    """Per setting, lowest and highest value of each interval, ascending; between and beyond them nothing is known."""
     cells: tuple[tuple[int, ...], ...]
     """Ascending; the regime is the position of the settings' intervals in here."""
 
@@ -209,8 +207,7 @@ def format_model(model: Model) -> bytes:
             "settings": list(model.settings),
             "signals": list(model.signals),
             "regimes": {
-                "ranges": _pack(regimes.ranges),
-                "cuts": [_pack([cuts]) for cuts in regimes.cuts],
+                "intervals": [_pack(intervals) for intervals in regimes.intervals],
                 "cells": [list(cell) for cell in regimes.cells],
             },
             "scale": {"mean": _pack(model.mean), "gain": _pack(model.gain)},
@@ -309,29 +306,28 @@ _TOP: Final = (
 
 def _regimes(value: cbor.Value, settings: int) -> Regimes:
     what = "model.regimes"
-    found = fields(value, what, ("ranges", "cuts", "cells"))
-    ranges = _matrix(found["ranges"], settings, 2, f"{what}.ranges") if settings else ()
-    if not settings and found["ranges"] != b"":
-        raise Malformed(f"{what}.ranges", "not empty")
-    for low, high in ranges:
-        if low > high:
-            raise Malformed(f"{what}.ranges", "not from low to high")
-    cuts = []
-    intervals = 1
-    for number, item in enumerate(_array(found["cuts"], f"{what}.cuts", MAX_SETTINGS, settings)):
-        cuts.append(_ascending(item, f"{what}.cuts.{number}"))
-        intervals *= len(cuts[-1]) + 1
-    if intervals > MAX_CELLS:
-        raise TooLarge(f"{what}.cuts", f"more than {MAX_CELLS} combinations")
+    found = fields(value, what, ("intervals", "cells"))
+    intervals = []
+    combinations = 1
+    for number, item in enumerate(_array(found["intervals"], f"{what}.intervals", MAX_SETTINGS, settings)):
+        where = f"{what}.intervals.{number}"
+        pairs = _matrix(item, len(_bytes(item, where)) // 16, 2, where)
+        ends = [end for pair in pairs for end in pair]
+        if not pairs or any(a > b for a, b in pairs) or any(a >= b for a, b in pairwise(ends[1:-1])):
+            raise Malformed(where, "none, or not ascending and apart")
+        intervals.append(tuple((low, high) for low, high in pairs))
+        combinations *= len(pairs)
+    if combinations > MAX_CELLS:
+        raise TooLarge(f"{what}.intervals", f"more than {MAX_CELLS} combinations")
     cells = []
     for number, item in enumerate(_array(found["cells"], f"{what}.cells", MAX_REGIMES)):
         cell = _counts(item, f"{what}.cells.{number}", settings, 0)
-        if not all(at <= len(of) for at, of in zip(cell, cuts, strict=True)):
+        if not all(at < len(of) for at, of in zip(cell, intervals, strict=True)):
             raise Malformed(f"{what}.cells.{number}", "names an interval that is not there")
         cells.append(cell)
     if not cells or any(a >= b for a, b in pairwise(cells)):
         raise Malformed(f"{what}.cells", "none, or not ascending")
-    return Regimes(tuple((low, high) for low, high in ranges), tuple(cuts), tuple(cells))
+    return Regimes(tuple(intervals), tuple(cells))
 
 
 def _plan(value: cbor.Value) -> Plan:

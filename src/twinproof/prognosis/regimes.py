@@ -35,35 +35,45 @@ def find_regimes(fleet: Fleet) -> Regimes:
     whole = np.isfinite(settings).all(axis=1)
     if settings.shape[1] and not whole.any():
         raise Malformed("fleet.settings", "no row has them all")
-    ranges, cuts = [], []
+    intervals: list[tuple[tuple[float, float], ...]] = []
+    cuts: list[tuple[float, ...]] = []
     for column in range(settings.shape[1]):
-        values = settings[whole, column]
-        low, high = float(values.min()), float(values.max())
+        values = np.unique(settings[whole, column])
         found = _cuts(values)
-        if not _explains(np.searchsorted(found, values), signals[whole]):
+        if not _explains(np.searchsorted(found, settings[whole, column]), signals[whole]):
             found = ()
-        narrowest = min((b - a for a, b in pairwise((low, *found, high))), default=0.0)
-        margin = narrowest / 2 if found else (high - low) / 2 or max(abs(high), 1.0) / 1000
-        ranges.append((low - margin, high + margin))
         cuts.append(found)
+        intervals.append(_intervals(values, found))
     if np.prod([len(found) + 1 for found in cuts]) > MAX_CELLS:
         raise Malformed("fleet.settings", f"make more than {MAX_CELLS} combinations")
     if not cuts:
-        return Regimes((), (), ((),))
+        return Regimes((), ((),))
     inside = np.stack([np.searchsorted(found, settings[whole, at]) for at, found in enumerate(cuts)], axis=1)
     cells, counts = np.unique(inside, axis=0, return_counts=True)
     kept = [tuple(cell) for cell, count in zip(cells.tolist(), counts.tolist(), strict=True) if count >= FEWEST]
     if not 0 < len(kept) <= MAX_REGIMES:
         raise Malformed("fleet.settings", f"make {len(kept)} regimes, not 1 to {MAX_REGIMES}")
-    return Regimes(tuple(ranges), tuple(cuts), tuple(kept))
+    return Regimes(tuple(intervals), tuple(kept))
 
 
-def _cuts(values: Array) -> tuple[float, ...]:
-    """The middles of the empty stretches."""
-    distinct = np.unique(values)
+def _cuts(distinct: Array) -> tuple[float, ...]:
+    """The middles of the empty stretches between ascending values."""
     least = (distinct[-1] - distinct[0]) * EMPTY
     at = np.flatnonzero(np.diff(distinct) > least)
     return tuple(((distinct[at] + distinct[at + 1]) / 2).tolist())
+
+
+def _intervals(distinct: Array, cuts: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """Each cluster from its lowest to its highest value, and a quarter of the narrowest gap more on both sides.
+
+    A single cluster is widened by half of its range.
+    """
+    parts = np.split(distinct, np.searchsorted(distinct, cuts))
+    if len(parts) > 1:
+        margin = min(float(after[0] - before[-1]) for before, after in pairwise(parts)) / 4
+    else:
+        margin = float(distinct[-1] - distinct[0]) / 2 or max(abs(float(distinct[-1])), 1.0) / 1000
+    return tuple((float(part[0]) - margin, float(part[-1]) + margin) for part in parts)
 
 
 def _explains(cluster: Integers, signals: Array) -> bool:

@@ -90,13 +90,13 @@ class Replayer:
 
     def _regime(self, settings: Sequence[float]) -> int:
         cell = []
-        for value, (low, high), cuts in zip(settings, self.model.regimes.ranges, self.model.regimes.cuts, strict=True):
-            if not low <= value <= high:
+        for value, intervals in zip(settings, self.model.regimes.intervals, strict=True):
+            for number, (low, high) in enumerate(intervals):
+                if low <= value <= high:
+                    cell.append(number)
+                    break
+            else:
                 return -1
-            interval = 0
-            for cut in cuts:
-                interval += value > cut
-            cell.append(interval)
         return self._cells.get(tuple(cell), -1)
 
     def _hold(self, regime: int, signals: Sequence[float]) -> None:
