@@ -263,10 +263,12 @@ class Sender:
             used = self._chain.nonce(self.address)
             # A reorganisation deeper than the confirmations: what was final is open again.
             self._outbox.reopen(self.address, used)
-            entries = self.live()
-            self._look_at(entries, head, used)
-            self._fill_gap(entries[0].nonce, used, head)
-            return [now for one in entries if not (now := self.find(one.purpose)).live]
+            seen, entries = entries, self.live()
+            if entries:  # else another process settled them meanwhile
+                self._look_at(entries, head, used)
+                self._fill_gap(entries[0].nonce, used, head)
+            purposes = dict.fromkeys(one.purpose for one in (*seen, *entries))
+            return [now for purpose in purposes if not (now := self.find(purpose)).live]
 
     def _receipts(self, hashes: list[bytes]) -> dict[bytes, Receipt]:
         if isinstance(self._chain, _Batching):
