@@ -19,6 +19,7 @@ from twinproof.twin.grants import Capability
 from twinproof.twin.installation import Installation, format_installation
 from twinproof.twin.policy import Policy, format_policy
 from twinproof.twin.prediction import Prediction, Read, format_prediction
+from twinproof.twin.predictor import Predictor, Stage, Trained, format_predictor
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import signing_input
 from twinproof.twin.stream import position
@@ -44,6 +45,12 @@ def example_prediction(log: Log) -> bytes:
     """The payload of a prediction from the log's one reading."""
     reads = (Read(DEVICE.issuer, 0, 0, log.statement(2).digest),)
     return format_prediction(Prediction(20.5, 31.0, 40.25, 0.9, "cycles", b"\x11" * 32, reads, until=3))
+
+
+def example_predictor(log: Log) -> bytes:
+    """The payload that makes the model of the prediction the active one, trained on the log of three entries."""
+    trained = Trained(3, log.head().root, 30, 28, 5600)
+    return format_predictor(Predictor(b"\x11" * 32, Stage.ACTIVE, "cycles", 0.9, trained, cycle="cycle"))
 
 
 def example_event() -> ChainEvent:
@@ -89,7 +96,7 @@ def examples() -> dict[str, dict[str, bytes]]:
             "root": log.head().root,
             "checkpoint": log.checkpoint(),
         },
-        "prediction": {"prediction": example_prediction(log)},
+        "prediction": {"prediction": example_prediction(log), "predictor": example_predictor(log)},
         "chain": {
             "installation": format_installation(Installation(b"\x44" * 32, b"\x55" * 32, serial="A1")),
             "policy": format_policy(Policy("low-life", "cycles", 30.0, 0.9, 1, b"\xbb" * 20, 7)),

@@ -24,6 +24,7 @@ from twinproof.twin import (
     kinds,
     ledger,
     prediction,
+    predictor,
     statement,
 )
 from twinproof.twin import policy as policies
@@ -116,6 +117,8 @@ def test_links_lead_somewhere(page: str) -> None:
         ("evidence", "0*4096", evidence.MAX_MARKS == 4096),
         ("evidence", "2^30 bytes", evidence.MAX_BUNDLE == 2**30),
         ("evidence", "1*1024", evidence.MAX_ANCHORS == 1024),
+        ("evidence", "1*64 [digest, bstr]", evidence.MAX_BLOBS == 64),
+        ("evidence", "67,108,864", evidence.MAX_BLOB == 67_108_864),
         ("anchor", "1*1024", evidence.MAX_ANCHORS == 1024),
         ("anchor", "16,384 bytes", anchor.MAX_ANCHOR == 16_384),
         ("anchor", "[1*16 bstr]", anchor.MAX_NODES == 16),
@@ -136,6 +139,10 @@ def test_links_lead_somewhere(page: str) -> None:
         ("prediction", "1*256 [IRI", prediction.MAX_READS == 256),
         ("prediction", "1*64 name", prediction.MAX_DRIVERS == 64),
         ("prediction", "text up to 64", prediction.MAX_EPISODE == 64),
+        ("prediction", "1*32 word", prediction.MAX_REMARKS == 32),
+        ("prediction", "is 0.001", prediction.UNCLAIMED == 0.001),
+        ("prediction", "text up to 1000", predictor.MAX_TEXT == 1000),
+        ("prediction", "keeps 64 a subject", predictor.MAX_PREDICTORS == 64),
         ("prediction", "1..16 characters U+0021–007E", prediction.MAX_UNIT == 16),
         ("chain", "20 bytes", policies.ADDRESS_SIZE == 20),
         ("chain", "0 < id < 2^63", policies.MAX_CHAIN_ID == 2**63),

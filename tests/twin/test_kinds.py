@@ -21,6 +21,7 @@ from twinproof.twin import (
     operation,
     policy,
     prediction,
+    predictor,
     senml,
 )
 from twinproof.twin.grants import Capability, Genesis, GrantTerms, Revocation, Scope
@@ -77,6 +78,15 @@ EXAMPLES: dict[str, tuple[str, Capability | None, bytes]] = {
         prediction.format_prediction(
             prediction.Prediction(
                 20.5, 31.0, 40.25, 0.9, "cycles", b"\1" * 32, (prediction.Read("urn:x", 0, 7, b"\2" * 32),)
+            )
+        ),
+    ),
+    "predictor": (
+        predictor.PREDICTOR,
+        Capability.PREDICT,
+        predictor.format_predictor(
+            predictor.Predictor(
+                b"\1" * 32, predictor.Stage.CANDIDATE, "h", 0.9, predictor.Trained(9, b"\2" * 32, 30, 28, 99)
             )
         ),
     ),

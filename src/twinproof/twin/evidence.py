@@ -8,7 +8,8 @@
      "nodes": hashes,                                one multiproof for all entries
      "manifest": {"statements": n, "streams": [[iss, sub, first seq, last seq, digest of the last], …],
                   "generator": text},
-     ? "anchors": [[…, hashes], …]}                  blocks of an EVM chain that record older sizes: spec/anchor.md
+     ? "anchors": [[…, hashes], …],                  blocks of an EVM chain that record older sizes: spec/anchor.md
+     ? "blobs": [[SHA-256, bytes], …]}               what statements name by digest, such as the models of predictions
 
 `hashes` are 32-byte hashes in one byte string. The manifest says what the file claims to hold, so
 that a cut file is noticed; it proves nothing by itself.
@@ -16,7 +17,9 @@ that a cut file is noticed; it proves nothing by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from twinproof.errors import Malformed, TooLarge
@@ -36,6 +39,9 @@ BYTES_PER_ITEM: Final = 16
 SPARE_ITEMS: Final = 256
 MAX_MARKS: Final = 4096
 MAX_ANCHORS: Final = 1024
+MAX_BLOBS: Final = 64
+MAX_BLOB: Final = 64 * 1024 * 1024
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ class Bundle:
     manifest: Manifest
     anchors: tuple[Anchor, ...] = ()
     """Ascending by anchored size; the member is absent if there are none."""
+    blobs: Mapping[bytes, bytes] = field(default_factory=dict)
+    """By SHA-256, which the parser checked; the member is absent if there are none."""
 
 
 def split_hashes(data: cbor.Value, field: str) -> tuple[bytes, ...]:
@@ -103,6 +111,7 @@ def format_bundle(bundle: Bundle) -> bytes:
     return cbor.encode(
         {
             **({"anchors": anchors} if anchors else {}),
+            **({"blobs": [list(blob) for blob in sorted(bundle.blobs.items())]} if bundle.blobs else {}),
             "format": FORMAT,
             "subject": bundle.subject,
             "head": bundle.head,
@@ -127,7 +136,7 @@ def parse_bundle(data: bytes) -> Bundle:
     value = cbor.decode(data, what="bundle")
     if type(value) is dict and value.get("format") != FORMAT:
         raise Malformed("bundle.format", f"{shown(value.get('format'))} is not {FORMAT}")
-    value = fields(value, "bundle", keys, ("anchors",))
+    value = fields(value, "bundle", keys, ("anchors", "blobs"))
     return Bundle(
         subject=check_iri(value["subject"], "bundle.subject"),
         head=_note(value["head"], "bundle.head"),
@@ -136,6 +145,7 @@ def parse_bundle(data: bytes) -> Bundle:
         nodes=split_hashes(value["nodes"], "bundle.nodes"),
         manifest=_parse_manifest(value["manifest"]),
         anchors=_parse_anchors(value["anchors"]) if "anchors" in value else (),
+        blobs=_parse_blobs(value["blobs"]) if "blobs" in value else {},
     )
 
 
@@ -167,6 +177,27 @@ def _parse_anchors(value: cbor.Value) -> tuple[Anchor, ...]:
             raise Malformed(field, "not an array of the anchor's members and hashes")
         anchors.append(Anchor(parse_anchor(item[:-1], field), split_hashes(item[-1], field)))
     return tuple(anchors)
+
+
+def _parse_blobs(value: cbor.Value) -> dict[bytes, bytes]:
+    if type(value) is not list or not 1 <= len(value) <= MAX_BLOBS:
+        raise Malformed("bundle.blobs", f"not an array of 1 to {MAX_BLOBS}")
+    blobs: dict[bytes, bytes] = {}
+    previous = b""
+    for number, item in enumerate(value):
+        field = f"bundle.blobs[{number}]"
+        if type(item) is not list or len(item) != 2 or type(item[1]) is not bytes:
+            raise Malformed(field, "not [digest, bytes]")
+        name, data = digest(item[0], field), item[1]
+        if len(data) > MAX_BLOB:
+            raise TooLarge(field, f"{len(data)} bytes, the limit is {MAX_BLOB}")
+        if name <= previous:
+            raise Malformed(field, "digests must ascend without repeats")
+        if sha256(data).digest() != name:
+            raise Malformed(field, f"the bytes are not those of {name.hex()}")
+        blobs[name] = data
+        previous = name
+    return blobs
 
 
 def _parse_entries(value: cbor.Value) -> tuple[tuple[int, bytes], ...]:

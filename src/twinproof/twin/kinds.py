@@ -23,6 +23,7 @@ from twinproof.twin import (
     operation,
     policy,
     prediction,
+    predictor,
     senml,
 )
 from twinproof.twin.grants import Capability
@@ -60,6 +61,7 @@ KINDS: Final = {
         Kind("alarm", alarm.ALARM, Capability.PREDICT, alarm.parse_alarm),
         Kind("alarm-response", alarm.ALARM_RESPONSE, Capability.OPERATE, alarm.parse_alarm_response),
         Kind("prediction", prediction.PREDICTION, Capability.PREDICT, prediction.parse_prediction),
+        Kind("predictor", predictor.PREDICTOR, Capability.PREDICT, predictor.parse_predictor),
         Kind("installation", installation.INSTALLATION, Capability.MAINTAIN, installation.parse_installation),
         Kind("policy", policy.POLICY, Capability.OPERATE, policy.parse_policy),
         Kind("chain-event", chain_event.CHAIN_EVENT, Capability.RECORD, chain_event.parse_chain_event),

@@ -1,4 +1,5 @@
-"""The live part of a twin's state: what is desired and asked, which rules hold, which alarms stand.
+"""The live part of a twin's state: what is desired and asked, which rules hold, which alarms stand,
+which trained models predict.
 
 A fold like the rest of `twin.state`, and part of it. Alarm states are those of ISA-18.2: an alarm is
 active or not, acknowledged or not, and may be shelved; one that is neither active nor waiting for an
@@ -14,6 +15,7 @@ from twinproof.proof import cbor
 from twinproof.twin.alarm import AlarmTransition, Rule, RuleRemoval, Transition, format_rule, parse_rule
 from twinproof.twin.ledger import LedgerState
 from twinproof.twin.operation import Acknowledgement, Command, Desired, Status
+from twinproof.twin.predictor import Predictor, StandingPredictor, fold_predictor, predictor_map, read_predictor
 from twinproof.twin.statement import Statement
 
 MAX_REQUESTS: Final = 64
@@ -87,6 +89,8 @@ class LiveState:
     rules: dict[str, StandingRule] = field(default_factory=dict)
     alarms: dict[str, StandingAlarm] = field(default_factory=dict)
     """By rule id."""
+    predictors: dict[bytes, StandingPredictor] = field(default_factory=dict)
+    """By the digest of the trained model."""
     ledger: LedgerState = field(default_factory=LedgerState)
     """Predictions, and what contracts said."""
 
@@ -106,6 +110,8 @@ class LiveState:
                 self.alarms.pop(payload.id, None)
             case AlarmTransition():
                 self._alarm(index, statement.issued_at, payload)
+            case Predictor():
+                self.predictors = fold_predictor(self.predictors, payload, index)
             case _:
                 self.ledger.apply(index, statement, payload)
 
@@ -154,6 +160,7 @@ class LiveState:
             "requests": [[key, *request] for key, request in self.requests.items()],
             "rules": {id_: [cbor.decode(format_rule(held.rule)), held.entry] for id_, held in self.rules.items()},
             "alarms": {id_: list(alarm) for id_, alarm in self.alarms.items()},
+            "predictors": [[predictor_map(held), entry] for _, (held, entry) in sorted(self.predictors.items())],
         }
         return {name: member for name, member in members.items() if member} | self.ledger.to_map()
 
@@ -165,6 +172,12 @@ class LiveState:
             requests={key: Request(*request) for key, *request in members.get("requests", [])},
             rules={id_: StandingRule(_rule(rule), entry) for id_, (rule, entry) in members.get("rules", {}).items()},
             alarms={id_: StandingAlarm(*alarm) for id_, alarm in members.get("alarms", {}).items()},
+            predictors={
+                held.predictor.model: held
+                for held in (
+                    StandingPredictor(read_predictor(value), entry) for value, entry in members.get("predictors", [])
+                )
+            },
             ledger=LedgerState.from_map(members),
         )
 

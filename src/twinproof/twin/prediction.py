@@ -1,7 +1,8 @@
 """A prediction of the remaining useful life of an asset: an interval, what made it, and what it was made from.
 
     {"rul": lower ‖ point ‖ upper ‖ coverage, "unit": text, "model": digest, "reads": [[iss, first, last, digest], …],
-     ? "until": index, ? "drivers": {name: x}, ? "episode": text}
+     ? "until": index, ? "drivers": {name: x}, ? "episode": text, ? "cycle": name, ? "remarks": [word, …],
+     ? "widened": x}
 
 `rul` holds four big-endian float64 (IEEE 754 binary64), finite and not negative, so that their bit patterns order as
 unsigned integers and a contract compares them without floating point. `rul` and `unit` come first in the
@@ -31,10 +32,14 @@ MAX_READS: Final = 256
 MAX_DRIVERS: Final = 64
 MAX_EPISODE: Final = 64
 """Characters."""
+MAX_REMARKS: Final = 32
+UNCLAIMED: Final = 0.001
+"""Coverage of an interval that was widened: nothing is claimed, and no contract that asks for more acts on it."""
 
 _RUL = struct.Struct(">4d")
 _BITS = struct.Struct(">4Q")
 _UNIT = re.compile(r"[!-~]{1,16}\Z")
+_WORD = re.compile(r"[a-z][a-z-]{0,31}\Z")
 _INFINITE: Final = 0x7FF0_0000_0000_0000
 """Bits of the smallest float64 that is not finite; greater still are the rest, and all that are negative."""
 
@@ -74,6 +79,12 @@ class Prediction:
     """What moved the estimate, and by how much, in `unit`; at most 64."""
     episode: str | None = None
     """The asset's period of use that this is about, for instance since its last overhaul."""
+    cycle: str | None = None
+    """Name of the reading that counted the cycles; None: rows were counted from 1."""
+    remarks: tuple[str, ...] = ()
+    """What the model's rules say about the readings, such as `held` or `gap`; sorted, at most 32."""
+    widened: float | None = None
+    """The readings were too bad: the model's interval of this coverage was stretched; the coverage is `UNCLAIMED`."""
 
 
 def format_rul(lower: float, point: float, upper: float, coverage: float) -> bytes:
@@ -123,16 +134,20 @@ def format_prediction(prediction: Prediction) -> bytes:
         value["drivers"] = dict(prediction.drivers)
     if prediction.episode is not None:
         value["episode"] = prediction.episode
+    if prediction.cycle is not None:
+        value["cycle"] = prediction.cycle
+    if prediction.remarks:
+        value["remarks"] = list(prediction.remarks)
+    if prediction.widened is not None:
+        value["widened"] = prediction.widened
     return cbor.encode(value)
 
 
 def parse_prediction(payload: bytes, issued_at: int = 0) -> Prediction:
     """Read a prediction payload; raises `Malformed` naming the key."""
     what = "prediction"
-    value = fields(
-        cbor.decode(payload, what=what), what, ("rul", "unit", "model", "reads"), ("until", "drivers", "episode")
-    )
-    return Prediction(
+    value = fields(cbor.decode(payload, what=what), what, ("rul", "unit", "model", "reads"), _OPTIONAL)
+    prediction = Prediction(
         *parse_rul(value["rul"]),
         unit=parse_unit(value["unit"], "prediction.unit"),
         model=digest(value["model"], "prediction.model"),
@@ -140,7 +155,30 @@ def parse_prediction(payload: bytes, issued_at: int = 0) -> Prediction:
         until=whole(value["until"], "prediction.until", 1, MAX_SEQ) if "until" in value else None,
         drivers=_drivers(value["drivers"]) if "drivers" in value else {},
         episode=text(value["episode"], "prediction.episode", MAX_EPISODE) if "episode" in value else None,
+        cycle=property_name(value["cycle"], "prediction.cycle") if "cycle" in value else None,
+        remarks=_remarks(value["remarks"]) if "remarks" in value else (),
+        widened=finite(value["widened"], "prediction.widened") if "widened" in value else None,
     )
+    if prediction.widened is not None:
+        if not 0 < prediction.widened < 1:
+            raise Malformed("prediction.widened", "not between 0 and 1")
+        if prediction.coverage != UNCLAIMED:
+            raise Malformed("prediction.widened", f"claims the coverage {prediction.coverage}, not {UNCLAIMED}")
+    return prediction
+
+
+_OPTIONAL: Final = ("until", "drivers", "episode", "cycle", "remarks", "widened")
+
+
+def _remarks(value: cbor.Value) -> tuple[str, ...]:
+    name = "prediction.remarks"
+    if type(value) is not list or not 0 < len(value) <= MAX_REMARKS:
+        raise Malformed(name, f"not an array of 1..{MAX_REMARKS} words")
+    if not all(type(word) is str and _WORD.match(word) for word in value):
+        raise Malformed(name, "a word is not 1..32 of a-z and -")
+    if value != sorted(set(value)):
+        raise Malformed(name, "not sorted without repeats")
+    return tuple(value)
 
 
 def _reads(value: cbor.Value) -> tuple[Read, ...]:
