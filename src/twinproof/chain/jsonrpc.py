@@ -9,7 +9,7 @@
 | -32601 | no such method                                                                                    |
 | -32602 | parameters that the method does not take, or that ask for more than one answer may hold           |
 | -32603 | the chain's storage fails                                                                          |
-| -32005 | the answers before have filled the batch's: ask again                                             |
+| -32005 | the requests before have filled the batch's answer, or used up its time: ask again                |
 | -32000 | refused: `data.code` is the error's stable code, and the message begins as other nodes' do         |
 | 3      | the contract reverted: `data` is the revert data                                                   |
 """
@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -42,6 +44,8 @@ MAX_BATCH: Final = 1000
 """Requests in one body."""
 MAX_ANSWER: Final = 32 * 1024 * 1024
 """Bytes of a batch's answer; what lies beyond gets -32005."""
+BATCH_SECONDS: Final = 10.0
+"""What a batch has not begun by then gets -32005: a thousand calls may each run as much code as a block holds."""
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 REFUSED, FULL, REVERTED = -32000, -32005, 3
 _LOG = logging.getLogger(__name__)
@@ -54,7 +58,7 @@ _AS_OTHERS_SAY: Final[tuple[tuple[type[TwinproofError], str], ...]] = (
 )
 
 
-def answer(chain: Chain, body: bytes) -> bytes | None:
+def answer(chain: Chain, body: bytes, *, monotonic: Callable[[], float] = time.monotonic) -> bytes | None:
     """The answer to a request or to a batch; None if nothing in it wants one (notifications)."""
     if len(body) > MAX_REQUEST:
         return _dump(_failure(None, PARSE_ERROR, f"a request of more than {MAX_REQUEST} bytes"))
@@ -69,8 +73,14 @@ def answer(chain: Chain, body: bytes) -> bytes | None:
         return _dump(_failure(None, INVALID_REQUEST, f"a batch holds 1 to {MAX_BATCH} requests"))
     parts: list[bytes] = []
     size = 0
+    end = monotonic() + BATCH_SECONDS
     for one in request:
-        found = _one(chain, one) if size <= MAX_ANSWER else _failure(_id(one), FULL, "the batch's answer is full")
+        if size > MAX_ANSWER:
+            found: dict[str, Any] | None = _failure(_id(one), FULL, "the batch's answer is full")
+        elif monotonic() >= end:
+            found = _failure(_id(one), FULL, f"the batch has had its {BATCH_SECONDS:g} seconds; ask again")
+        else:
+            found = _one(chain, one)
         if found is not None:
             parts.append(_dump(found))
             size += len(parts[-1])

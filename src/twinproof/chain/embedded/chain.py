@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 COMPACT_EVERY: Final = 1024
 """Blocks."""
 GAS_PRECISION: Final = 64
-"""An estimate is at most a 64th above the least that is enough."""
+"""An estimate is at most a 64th above the least that is enough, where the search is not cut off."""
 
 
 class EmbeddedChain:
@@ -243,8 +243,11 @@ class EmbeddedChain:
         _answer(outcome)
         # A call passes on 63 of 64 parts of its gas (EIP-150), so that what was used may not be enough to begin with.
         low, high, guess = 0, request.gas or self.genesis.gas_limit, outcome.gas_needed
+        # Code can ask for much and fail with less: without an end, one request would cost a hundred full blocks.
+        left = self.genesis.gas_limit
         while not low or high - low > low // GAS_PRECISION:
-            if guess >= high:
+            left -= guess
+            if guess >= high or left < 0:
                 break
             if self._run(replace(request, gas=guess), None).succeeded:
                 high = guess

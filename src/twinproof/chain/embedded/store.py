@@ -18,6 +18,8 @@ from twinproof.errors import Corrupt, Malformed
 
 CACHED_BYTES: Final = 32 * 1024 * 1024
 """Of nodes and code that were read lately."""
+MAX_NUMBER: Final = 1 << 63
+"""SQLite's numbers end here, and so do blocks."""
 
 
 class Nodes:
@@ -62,6 +64,8 @@ class ChainStore:
 
     def raw_header(self, which: int | bytes) -> tuple[bytes, bytes] | None:
         """Hash and RLP of a block by number or hash."""
+        if isinstance(which, int) and not 0 <= which < MAX_NUMBER:
+            return None
         column = "number" if isinstance(which, int) else "hash"
         rows = self.database.read(f"SELECT hash, header FROM block WHERE {column} = ?", (which,))  # noqa: S608 - fixed words
         return rows[0] if rows else None
@@ -140,7 +144,9 @@ class ChainStore:
 
     def logs(self, first: int, last: int, addresses: Sequence[bytes], topics: Topics) -> list[Log]:
         """Of blocks `first` to `last`."""
-        where, values = ["log.block BETWEEN ? AND ?"], [first, last, *addresses]
+        if first >= MAX_NUMBER:
+            return []
+        where, values = ["log.block BETWEEN ? AND ?"], [first, min(last, MAX_NUMBER - 1), *addresses]
         if addresses:
             where.append(f"log.address IN ({', '.join('?' * len(addresses))})")
         if topics and topics[0] is not None:
