@@ -237,6 +237,21 @@ def test_attestations_are_found_by_their_uid(rig: Rig) -> None:
     assert rig.told() == [("Attested", 1, 0), ("Revoked", 1, 1)]
 
 
+@pytest.mark.parametrize("speakers", [frozenset({MAKER}), frozenset({BUYER}), frozenset(), None])
+def test_attestations_of_strangers_are_not_heard(
+    tmp_path: Path, chain: FakeChain, speakers: frozenset[bytes] | None
+) -> None:
+    """Anybody may attest anything about any twin on a chain: each would be an entry of the log."""
+    made = {"schema": ZERO, "attester": MAKER, "logId": ZERO, "leaf": ZERO, "anchored": 0}
+    with opened(tmp_path / "node", chain, speakers=speakers) as rig:
+        attested = chain.event(CLAIMS, "Attested", uid=b"\x09" * 32, twin=name_of(TWIN), **made)
+        revoked = chain.event(CLAIMS, "Revoked", uid=b"\x09" * 32, attester=MAKER, time=5)
+        chain.mine(rig.minted(1), attested, revoked)
+        assert rig.step()
+        heard = ["Attested", "Revoked"] if speakers is None or MAKER in speakers else []
+        assert [name for name, _, _ in rig.told()] == ["Minted", *heard]
+
+
 def test_many_events_over_many_ranges_keep_their_order(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_events, "RANGE", 3)
     for block in range(10):

@@ -92,6 +92,10 @@ REFUSED = {
     "never anchored": ((GOOD + "[chain]\nanchor_every_seconds = 0").encode(), "chain.anchor_every_seconds must be"),
     "no fee": ((GOOD + "[chain]\nmax_fee = 0").encode(), "chain.max_fee must be 1.."),
     "no keystore": ((GOOD + '[chain]\nkeystore = ""').encode(), "chain.keystore is empty"),
+    "a speaker without an address": (
+        (GOOD + '[chain]\nspeakers = "0x12, *"').encode(),
+        "chain.speakers: '0x12' is not 0x and 40 hexadecimal digits",
+    ),
     "events as a number": ((GOOD + "[chain]\nevents = 1").encode(), "chain.events must be bool"),
     "no time for bodies": ((GOOD + "[limits]\nbody_seconds = 0").encode(), "limits.body_seconds must be 1..3600"),
 }

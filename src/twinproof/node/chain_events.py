@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -60,9 +60,10 @@ class ChainEvents:
         clock: Clock,
         first_block: int = 0,
         confirmations: int = 0,
+        speakers: Set[bytes] | None = None,
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
-        """`first_block` is the block that made the first of `contracts`."""
+        """`first_block` is the block that made the first of `contracts`; `speakers` as `Subjects` takes them."""
         self.issuer = CHAIN.issuer(node.config.origin)
         self.problem: TwinproofError | None = None
         """The last failure; None once a round went well."""
@@ -81,6 +82,7 @@ class ChainEvents:
         self._contracts = {contract.address: contract for contract in contracts}
         self._first = first_block
         self._confirmations = confirmations
+        self._speakers = speakers
         self._on_problem = on_problem
         self._stating = Stating[_Stated](node, self.issuer, key, clock, taken=self._took, refused=self._refuse)
         self._told = ""
@@ -90,7 +92,7 @@ class ChainEvents:
         self._opened = False
         self._next = self._first
         self._end: Block | None = None
-        self._names = Subjects()
+        self._names = Subjects(self._speakers)
         self._unknown: set[bytes] = set()
         self._places: dict[tuple[str, bytes], tuple[int, int]] = {}
         self._twins = 0

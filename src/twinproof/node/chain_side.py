@@ -118,7 +118,7 @@ def _side(
     tasks = {"anchoring": Task("anchoring", anchoring.step, tick), "sender": Task("sender", _SenderRound(sender), tick)}
     events = relay = stop = None
     if settings.events and CHAIN.has_key(node.folder):
-        events = _events(node, feed, states, chain, contracts, wait)
+        events = _events(node, feed, states, chain, contracts, wait, sender.address)
         tasks["chain events"] = Task("chain events", events.step, tick)
     if settings.relay:
         ordering = Ordering(chain, contracts.addresses["MaintenanceAgreement"], contracts.first_block)
@@ -143,8 +143,9 @@ def _side(
 
 
 def _events(
-    node: WritingNode, feed: Feed, states: StateView, chain: Chain, contracts: Contracts, wait: int
+    node: WritingNode, feed: Feed, states: StateView, chain: Chain, contracts: Contracts, wait: int, account: bytes
 ) -> ChainEvents:
+    heard = node.config.chain.heard
     followed = ("PartPassport", "MaintenanceAgreement", "Attestations")
     return ChainEvents(
         node,
@@ -156,6 +157,7 @@ def _events(
         clock=node.clock,
         first_block=contracts.first_block,
         confirmations=wait,
+        speakers=None if heard is None else heard | {account},
     )
 
 

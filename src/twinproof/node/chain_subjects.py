@@ -7,7 +7,7 @@ on, and what they say about names is kept here. Nothing of it is a source of tru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 Thing = tuple[str, bytes, object]
@@ -24,6 +24,8 @@ _MADE_BY: Final = {
     "Attested": ("attestation", "uid"),
 }
 """Event -> the thing that it makes for the twin that it names."""
+_SPEAKERS: Final = {"Attested": "attester", "Proposed": "operator"}
+"""What anybody may say of any twin for the price of its gas -> the argument that tells who does."""
 _NAMES: Final = (
     ("tokenId", "token"),
     ("child", "token"),
@@ -38,12 +40,16 @@ _NAMES: Final = (
 class Subjects:
     """What is known of things on one chain."""
 
-    def __init__(self) -> None:
+    def __init__(self, speakers: Set[bytes] | None = None) -> None:
+        """`speakers` are the accounts whose attestations and agreements are heard; None hears everybody."""
+        self._speakers = speakers
         self._twins: dict[Thing, tuple[bytes, ...]] = {}
 
     def twins_of(self, contract: bytes, name: str, args: Mapping[str, Any]) -> tuple[bytes, ...]:
         """The twins (SHA-256 of their IRIs) that an event concerns; what it says about names is kept."""
         if name in SILENT:
+            return ()
+        if self._speakers is not None and name in _SPEAKERS and args[_SPEAKERS[name]] not in self._speakers:
             return ()
         if name == "Proposed":
             return self._keep(("agreement", contract, args.get("id")), args.get("twins", ()))

@@ -19,6 +19,7 @@ Unknown keys and wrong types are refused: a misspelt limit must not be silently 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
@@ -119,10 +120,23 @@ class ChainSettings:
     """Gwei per gas that a transaction may cost at most."""
     events: bool = True
     """Whether events of the contracts become statements, once `twinproof chain enable` has made a key for it."""
+    speakers: str = ""
+    """Addresses, parted by commas, whose attestations and agreements become statements; the node's own always do. *: all."""
     relay: bool = True
     """Whether predictions that a policy names are handed to the maintenance contract."""
 
+    @property
+    def heard(self) -> frozenset[bytes] | None:
+        """The speakers' addresses (20 bytes); None for all. Raises `ConfigError`."""
+        if self.speakers == "*":
+            return None
+        named = [one.strip() for one in self.speakers.split(",") if one.strip()]
+        if wrong := [one for one in named if not _ADDRESS.match(one)]:
+            raise ConfigError(f"speakers: {wrong[0]!r} is not 0x and 40 hexadecimal digits")
+        return frozenset(bytes.fromhex(one[2:]) for one in named)
 
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _RANGES: Final = {
     "chain_id": (0, (1 << 63) - 1),
     "confirmations": (0, 10_000),
@@ -246,6 +260,10 @@ def _check_issuer(access: Access, where: str) -> None:
 
 
 def _check_chain(chain: ChainSettings, where: str) -> None:
+    try:
+        chain.heard  # noqa: B018 - asked for its refusal
+    except ConfigError as problem:
+        raise ConfigError(f"{where}.{problem}") from None
     if chain.driver == "rpc":
         if not chain.url.startswith(("https://", "http://")):
             raise ConfigError(f"{where}.url must be an http or https URL for driver rpc")
