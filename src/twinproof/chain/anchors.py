@@ -15,6 +15,7 @@ from typing import Final
 
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.abi_types import encode_values, parse_parameters
+from twinproof.chain.asking import ask
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Chain, Log
 from twinproof.errors import ChainLied, Malformed
@@ -75,8 +76,7 @@ class CheckpointAnchor:
         return self.contract.address
 
     def _ask(self, function: str, *arguments: object, block: int | None = None) -> object:
-        data = self._chain.call(self.address, self.contract.encode(function, *arguments), block=block)
-        return self.contract.decode(function, data)
+        return ask(self._chain, self.contract, function, *arguments, block=block)
 
     def owner(self, log_id: bytes) -> bytes | None:
         """Who anchors the log's heads; None if it is not registered."""
