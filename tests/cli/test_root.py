@@ -90,7 +90,7 @@ def test_every_error_has_an_exit_code() -> None:
         "malformed", "too-large", "config", "not-found",
     }  # fmt: skip
     assert {code for code, shown in found.items() if shown == ExitCode.UNAVAILABLE} == {
-        "unreachable", "overloaded", "rate-limited", "storage-failed", "conflict", "internal",
+        "unreachable", "chain-unreachable", "overloaded", "rate-limited", "storage-failed", "conflict", "internal",
     }  # fmt: skip
     assert {"bad-signature", "revoked", "rolled-back", "corrupt", "verification-failed"} <= {
         code for code, shown in found.items() if shown == ExitCode.REFUSED

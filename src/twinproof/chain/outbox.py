@@ -239,6 +239,11 @@ class TransactionOutbox:
         # The newest attempt of each offers the most.
         return sum({number: int(value) + gas * int(max_fee) for number, value, gas, max_fee in rows}.values())
 
+    def spent(self, sender: bytes) -> int:
+        """Wei that the account has paid for gas, failed transactions included."""
+        rows = self._all("SELECT gas_used, gas_price FROM purposes WHERE sender = ? AND gas_used IS NOT NULL", sender)
+        return sum(gas_used * int(gas_price) for gas_used, gas_price in rows)
+
     # --- changing ---
 
     def take(

@@ -37,6 +37,14 @@ SECTIONS = {
         "fsck": "twinproof.cli.fsck:fsck",
         "rebuild": "twinproof.cli.rebuild:rebuild",
     },
+    "Chain": {
+        "chain": "twinproof.cli.chain:chain",
+        "anchor": "twinproof.cli.anchor:anchor",
+        "part": "twinproof.cli.part:part",
+        "agreement": "twinproof.cli.agreement:agreement",
+        "policy": "twinproof.cli.policy:policy",
+        "attest": "twinproof.cli.attest:attest",
+    },
     "First steps": {
         "demo": "twinproof.cli.demo:demo",
     },

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from twinproof.cli.installing import installation
 from twinproof.cli.options import DIGEST, FILE, IRI, TIME, json_option, read_file
 from twinproof.cli.output import print_json
 from twinproof.cli.speaker import Said, speaker_options, state_it
@@ -86,6 +87,9 @@ def tell() -> None:
     Example:
       twinproof tell describe https://twin.example/pump/7 --set serial=A17 --lifecycle in-service --folder ./node
     """
+
+
+tell.add_command(installation)
 
 
 def _done(said: Said, what: str, as_json: bool) -> None:

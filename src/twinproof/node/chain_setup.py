@@ -107,8 +107,12 @@ def write_contracts(folder: Path, contracts: Contracts) -> None:
 
 
 def read_contracts(folder: Path) -> Contracts:
-    """Read contracts.json; raises `ConfigError` naming the file and the key."""
-    path = folder / FOLDER / CONTRACTS
+    """Read the node's contracts.json; raises as `read_contracts_at`."""
+    return read_contracts_at(folder / FOLDER / CONTRACTS)
+
+
+def read_contracts_at(path: Path) -> Contracts:
+    """Read such a file anywhere; raises `ConfigError` naming the file and the key."""
     try:
         value = json.loads(path.read_text())
     except FileNotFoundError:

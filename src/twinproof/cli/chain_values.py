@@ -1,0 +1,159 @@
+"""What commands of the chain are given and show: addresses, tokens, amounts, orders. Imports no EVM library."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import click
+
+from twinproof.errors import Malformed
+
+COIN: Final = 10**18
+"""Wei of the chain's own coin."""
+_AMOUNT: Final = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,18}))? ?(wei|gwei|units)?\Z", re.ASCII)
+_DECIMALS: Final = {None: 18, "gwei": 9, "wei": 0, "units": 0}
+_WORD: Final = re.compile(r"0x[0-9a-fA-F]{64}\Z", re.ASCII)
+_ORDER: Final = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,9})\Z", re.ASCII)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}\Z", re.ASCII)
+
+
+class Address(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """An account or a contract: 0x and 40 hexadecimal digits; mixed case is a checksum (EIP-55)."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """Its 20 bytes."""
+        if isinstance(value, bytes):
+            return value
+        from twinproof.chain.hexadecimal import parse_address
+
+        try:
+            return parse_address(value)
+        except Malformed as problem:
+            self.fail(f"{value!r} {problem.reason}", param, ctx)
+
+
+class Word(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """32 bytes: 0x and 64 hexadecimal digits."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The bytes."""
+        if isinstance(value, bytes):
+            return value
+        if not _WORD.match(value):
+            self.fail(f"{value!r} is no {self.name}: 0x and 64 hexadecimal digits", param, ctx)
+        return bytes.fromhex(value[2:])
+
+
+class Number(Word):
+    """The same as a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        return value if isinstance(value, int) else int.from_bytes(super().convert(value, param, ctx), "big")
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """`0.5` of the chain's coin, `20 gwei`, `500 wei`; of an ERC-20 `500 units`, its smallest."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """In wei, or in the ERC-20's smallest unit."""
+        if isinstance(value, int):
+            return value
+        found = _AMOUNT.match(value)
+        decimals = _DECIMALS[found[3]] if found else 0
+        if not found or len(found[2] or "") > decimals:
+            self.fail(f"{value!r} is no amount such as 0.5, 20gwei, 500wei or 500units", param, ctx)
+        amount = int(found[1] + (found[2] or "").ljust(decimals, "0"))
+        if amount >> 128:
+            self.fail(f"{value!r} is more than a contract can count (128 bits)", param, ctx)
+        return amount
+
+
+class OrderId(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """AGREEMENT-NUMBER, as `1-2`: the second order of agreement 1."""
+
+    name = "order"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`agreement << 32 | number`."""
+        if isinstance(value, int):
+            return value
+        found = _ORDER.match(value)
+        if not found or int(found[2]) >> 32:
+            self.fail(f"{value!r} is no order such as 1-2, the second of agreement 1", param, ctx)
+        return int(found[1]) << 32 | int(found[2])
+
+
+class Counting(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """A number from 1 on, in decimal digits."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; Python's `1_000` or `+5` is refused."""
+        if isinstance(value, int):
+            return value
+        if not _NUMBER.match(value):
+            self.fail(f"{value!r} is not a number from 1 on", param, ctx)
+        return int(value)
+
+
+ADDRESS = Address()
+AMOUNT = Amount()
+HASH = Word("hash")
+TOKEN = Number("token")
+BATCH = Number("batch")
+ORDER = OrderId()
+COUNTING = Counting()
+
+
+def parse_amount(text: str, field: str) -> int:
+    """An amount as `AMOUNT` reads it; raises `Malformed`."""
+    try:
+        return AMOUNT.convert(text, None, None)
+    except click.BadParameter as problem:
+        raise Malformed(field, problem.message) from None
+
+
+def coins(wei: int) -> str:
+    """`0.00123 coins`, exactly; `900 wei` below a thousand million."""
+    if 0 < wei < 10**9:
+        return f"{wei} wei"
+    whole = f"{Decimal(wei) / COIN:f}" if wei else "0"
+    return f"{whole.rstrip('0').rstrip('.') if '.' in whole else whole} coins"
+
+
+def amount_in(currency: bytes, amount: int) -> str:
+    """An amount of the coin, or of an ERC-20 in its smallest units."""
+    return f"{amount:,} units" if any(currency) else coins(amount)
+
+
+def order_name(order: int) -> str:
+    """`1-2`."""
+    return f"{order >> 32}-{order & 0xFFFFFFFF}"
+
+
+def token_name(token: int) -> str:
+    """0x and 64 digits."""
+    return f"{token:#066x}"
+
+
+def hex_of(data: bytes) -> str:
+    """0x and two digits a byte."""
+    return f"0x{data.hex()}"
+
+
+def address_name(address: bytes) -> str:
+    """With its checksum."""
+    from twinproof.chain.hexadecimal import format_address
+
+    return format_address(address)
