@@ -51,6 +51,9 @@ class Subjects:
             return ()
         if self._speakers is not None and name in _SPEAKERS and args[_SPEAKERS[name]] not in self._speakers:
             return ()
+        if name == "OrderPlaced" and ("agreement", contract, args["id"]) not in self._twins:
+            # Of an agreement that is not heard: it may name any anchors and any predictor.
+            return ()
         if name == "Proposed":
             return self._keep(("agreement", contract, args.get("id")), args.get("twins", ()))
         if name in _MADE_BY:
