@@ -6,39 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from twinproof.cli.chain_values import AMOUNT, COUNTING, ORDER, TOKEN, amount_in, order_name, token_name
+from twinproof.cli.agreement_reading import agreements_at, order_json, order_lines
+from twinproof.cli.chain_values import AMOUNT, COUNTING, ORDER, TOKEN, Money, amount_in, order_name
 from twinproof.cli.evidence_options import proof_of
 from twinproof.cli.options import INDEX, json_option
 from twinproof.cli.output import print_json, utc
-from twinproof.cli.spending import open_desk, report, spender_options
+from twinproof.cli.receipts import report
+from twinproof.cli.spending import open_desk, spender_options
 
 if TYPE_CHECKING:
-    from twinproof.chain.agreements import Order
-
-
-def order_json(order: Order) -> dict[str, Any]:
-    """An order as JSON."""
-    return {
-        "order": order_name(order.id),
-        "state": order.state.word,
-        "prediction": order.index,
-        "installation": order.installed or None,
-        "deadline": order.deadline,
-        "received": order.received,
-        "paid": order.paid,
-        "part": token_name(order.token) if order.token else None,
-    }
-
-
-def order_lines(order: Order) -> list[str]:
-    """An order for people."""
-    until = f", until {utc(order.deadline)}" if order.state.is_open else ""
-    lines = [f"Order {order_name(order.id)}: {order.state.word}{until}", f"  prediction  entry {order.index}"]
-    if order.token:
-        lines.append(f"  part        {token_name(order.token)}")
-    if order.installed:
-        lines.append(f"  installed   entry {order.installed}")
-    return lines
+    pass
 
 
 @click.command()
@@ -55,8 +32,6 @@ def order(id_: int, entry: int, as_json: bool, **where: Any) -> None:
 
     The entry must be anchored: twinproof anchor now. A node with a policy does this by itself.
     """
-    from twinproof.cli.agreement import agreements_at
-
     with open_desk(**where) as desk:
         agreements = agreements_at(desk)
         terms = agreements.proposal(id_).terms
@@ -96,8 +71,6 @@ def confirm(order_id: int, entry: int, as_json: bool, **where: Any) -> None:
 
     The entry must be anchored: twinproof anchor now. The supplier is owed the price then.
     """
-    from twinproof.cli.agreement import agreements_at
-
     with open_desk(**where) as desk:
         agreements = agreements_at(desk)
         terms = agreements.proposal(order_id >> 32).terms
@@ -113,7 +86,7 @@ def confirm(order_id: int, entry: int, as_json: bool, **where: Any) -> None:
 @click.argument("to_supplier", type=AMOUNT)
 @spender_options
 @json_option
-def resolve(order_id: int, to_supplier: int, as_json: bool, **where: Any) -> None:
+def resolve(order_id: int, to_supplier: Money, as_json: bool, **where: Any) -> None:
     """Decide the dispute about ORDER: TO_SUPPLIER of the price, the rest goes back to the escrow. For the arbiter.
 
     \b
@@ -126,12 +99,11 @@ def resolve(order_id: int, to_supplier: int, as_json: bool, **where: Any) -> Non
 def _act(
     what: str, function: str, order_id: int, rest: tuple[object, ...], where: dict[str, Any], as_json: bool
 ) -> None:
-    from twinproof.cli.agreement import agreements_at
-
     with open_desk(**where) as desk:
         agreements = agreements_at(desk)
         terms = agreements.proposal(order_id >> 32).terms
-        data = agreements.contract.encode(function, order_id, terms, *rest)
+        plain = [part.for_currency(terms.currency) if isinstance(part, Money) else part for part in rest]
+        data = agreements.contract.encode(function, order_id, terms, *plain)
         done = desk.spend(what, agreements.contract.address, data)
         found = agreements.order(order_id)
     if as_json:

@@ -77,6 +77,7 @@ def read_terms(path: Path, operator: bytes, contracts: Contracts) -> tuple[Terms
     price = value["price"]
     if type(price) is not str:
         raise Malformed("terms.price", 'is not text such as "0.5"')
+    currency = _address(value, "currency")
     times = _times(value["within"])
     terms = Terms(
         operator=operator,
@@ -91,8 +92,8 @@ def read_terms(path: Path, operator: bytes, contracts: Contracts) -> tuple[Terms
         below=float_bits(_number(value, "below")),
         coverage=float_bits(_number(value, "coverage")),
         part_number=keccak(_text(value, "part_number").encode()),
-        currency=_address(value, "currency"),
-        price=parse_amount(price, "terms.price"),
+        currency=currency,
+        price=parse_amount(price, currency, "terms.price"),
         max_age=times[0],
         accept_within=times[1],
         ship_within=times[2],

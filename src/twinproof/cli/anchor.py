@@ -14,8 +14,10 @@ import click
 from twinproof.cli.chain_values import address_name, coins, hex_of
 from twinproof.cli.options import FOLDER, NEW_FILE, json_option, write_new
 from twinproof.cli.output import count, print_json, utc
-from twinproof.cli.spending import WAIT, Desk, Done, open_desk, report, spender_options
-from twinproof.errors import Conflict, NotFound
+from twinproof.cli.receipts import Done, report
+from twinproof.cli.refusal_hints import with_hint
+from twinproof.cli.spending import WAIT, Desk, open_desk, spender_options
+from twinproof.errors import ChainUnreachable, Conflict, NotFound, Reverted
 
 if TYPE_CHECKING:
     from twinproof.chain.anchors import Anchored, CheckpointAnchor
@@ -128,7 +130,7 @@ def now(as_json: bool, **where: Any) -> None:
     folder = where.pop("folder")
     if folder is None:
         raise click.UsageError("A log is anchored by its node: give the folder as --folder NODE.")
-    if where.pop("url") or where.pop("chain_id") or where.pop("contracts"):
+    if [name for name in ("url", "chain_id", "contracts", "confirmations") if where.pop(name) is not None]:
         raise click.UsageError("A log is anchored by its node: give the folder alone.")
     with _opened(folder, **where) as found:
         anchoring, size = _anchoring(found), found.node.reader.checkpoints()[-1].size
@@ -149,43 +151,36 @@ def now(as_json: bool, **where: Any) -> None:
 
 
 def _anchor(found: _Anchors, anchoring: Anchoring, size: int) -> bool:
-    """Anchor `size` entries; False if they are."""
+    """Anchor `size` entries and wait until that counts; False if they are anchored already."""
     latest = found.contract.latest(found.log_id)
-    if latest.size >= size:
-        anchoring.step()  # collects the evidence
-        return False
-    found.desk.confirm(f"Anchor {count(size, 'entry')}", *_cost(found, latest.size, latest.time, size))
+    already = latest.size >= size
+    if not already and found.desk.real:
+        what = f"{count(size, 'entry')} are anchored"
+        found.desk.confirm(what, *_cost(found, latest.size, latest.time, size))
     end = time.monotonic() + WAIT
     while True:
-        if not anchoring.step() and anchoring.problem is not None and time.monotonic() >= end:
-            raise anchoring.problem
-        if anchoring.problem is not None and anchoring.report.forked:
-            raise anchoring.problem
+        anchoring.step()
+        late = time.monotonic() >= end
+        if (problem := anchoring.problem) is not None and (late or not isinstance(problem, ChainUnreachable)):
+            raise with_hint(problem) if isinstance(problem, Reverted) else problem
         if anchoring.covering(size - 1) is not None:
-            return True
-        if anchoring.problem is not None and not _passing(anchoring.problem):
-            raise anchoring.problem
-        if time.monotonic() >= end:
+            return not already
+        if late:
             raise Conflict(f"the anchor is not confirmed after {WAIT:g} s; it stays in the outbox")
         time.sleep(PAUSE)
-
-
-def _passing(problem: Exception) -> bool:
-    from twinproof.errors import ChainUnreachable
-
-    return isinstance(problem, ChainUnreachable)
 
 
 def _cost(found: _Anchors, old: int, old_time: int, size: int) -> tuple[int, int, int]:
     from twinproof.chain.anchors import NO_HEAD, Head
 
-    if not found.desk.real:
-        return 0, 0, 0
     reader = found.node.reader
     head = Head(old, old_time, reader.root(old)) if old else NO_HEAD
     proof = reader.consistency(old, size) if old else []
     data = found.contract.plan(found.log_id, head, size, reader.root(size), proof)
-    estimate = found.desk.sender.estimate(found.contract.address, data)
+    try:
+        estimate = found.desk.sender.estimate(found.contract.address, data)
+    except Reverted as refusal:
+        raise with_hint(refusal) from None
     return estimate.gas, estimate.likely, estimate.most
 
 

@@ -11,7 +11,8 @@ from twinproof.cli.chain_values import HASH, address_name, hex_of
 from twinproof.cli.evidence_options import proof_of, twin_of
 from twinproof.cli.options import INDEX, IRI, TIME, json_option
 from twinproof.cli.output import print_json, utc
-from twinproof.cli.spending import Desk, chain_options, open_desk, report, spender_options
+from twinproof.cli.receipts import report
+from twinproof.cli.spending import Desk, chain_options, open_desk, spender_options
 from twinproof.cli.tell import SETTING
 from twinproof.errors import Malformed
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from twinproof.cli.chain_account import account, transfer
+from twinproof.cli.chain_embedded import compact, serve, verify
 from twinproof.cli.chain_settings import set_up_chain
 from twinproof.cli.chain_values import address_name, coins, hex_of
 from twinproof.cli.options import FILE, FOLDER, json_option
-from twinproof.cli.output import count, print_json, utc
+from twinproof.cli.output import print_json, utc
 from twinproof.cli.refusal_hints import with_hint
 from twinproof.cli.spending import Desk, need_chain_extra, open_desk, spender_options
-from twinproof.errors import ConfigError, NotFound, Reverted
+from twinproof.errors import ConfigError, Reverted
+
+REGISTRATION = 50_000
+"""Gas for registering a log (contracts/gas.md): it cannot be estimated before the contract is there."""
 
 
 @click.group()
@@ -34,6 +35,8 @@ def chain() -> None:
 
 chain.add_command(account)
 chain.add_command(transfer)
+for _command in (serve, verify, compact):
+    chain.add_command(_command)
 
 
 @chain.command()
@@ -95,7 +98,7 @@ def deploy(as_json: bool, **where: Any) -> None:
         if has_contracts(folder):
             raise ConfigError(f"there are contracts already: {folder}/chain/contracts.json")
         gas, fee, most = _deployment(desk)
-        desk.confirm("Make four contracts and register the log", gas, fee, most)
+        desk.confirm("there are four contracts, and the log is registered", gas, fee, most)
         before = desk.outbox.spent(desk.sender.address)
         try:
             made = deploy_contracts(desk.sender, desk.chain, load_config(folder).origin)
@@ -126,7 +129,7 @@ def _deployment(desk: Desk) -> tuple[int, int, int]:
         data = Artifact.load(name).deployment(*([arguments[name]] if name in arguments else []))
         estimate = desk.sender.estimate(None, data)
         gas, fee, most = gas + estimate.gas, fee + estimate.likely, most + estimate.most
-    return gas, fee, most
+    return gas + REGISTRATION, fee + REGISTRATION * fee // gas, most + REGISTRATION * most // gas
 
 
 @chain.command()
@@ -198,107 +201,3 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(f"  no contracts yet: twinproof chain deploy --folder {folder}")
     for entry in waiting:
         click.echo(f"  under way             {entry.purpose}: {entry.detail or entry.state.value}")
-
-
-@chain.command()
-@click.option("--folder", type=FOLDER, required=True, metavar="NODE", help="A node with an embedded chain.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Listen here.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8545, show_default=True, help="0 takes a free one.")
-@click.option("--name", "hosts", multiple=True, metavar="NAME", help="A name of this machine that callers use.")
-@click.option("--origin", "origins", multiple=True, metavar="ORIGIN", help="A web page's origin that may ask.")
-@click.option("--access-log", is_flag=True, help="Log each request to stderr.")
-@json_option
-def serve(
-    folder: Path, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], access_log: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Serve the node's embedded chain as JSON-RPC over HTTP, for wallets and for parties without the folder.
-
-    \b
-    Example:
-      twinproof chain serve --folder ./node --port 8545
-
-    Anybody who reaches the port may read the chain and send signed transactions. The node may run beside it. Ends at
-    SIGTERM or SIGINT.
-    """
-    path = embedded_file(folder)
-    try:
-        server = import_module("twinproof.server.chain_rpc")
-    except ModuleNotFoundError as problem:
-        raise ConfigError(f"this needs {problem.name}; install it with: pip install 'twinproof[node,chain]'") from None
-
-    def on_ready(url: str) -> None:
-        if as_json:
-            print_json({"listening": url})
-        else:
-            click.echo(f"The chain of {folder} answers on {url}  (Ctrl-C stops it)")
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        server.serve_chain(path, host, port, hosts=hosts, origins=origins, on_ready=on_ready, access_log=access_log)
-    if not as_json:
-        click.echo("Stopped.")
-
-
-@chain.command()
-@click.option("--folder", type=FOLDER, required=True, metavar="NODE", help="A node with an embedded chain.")
-@json_option
-def verify(folder: Path, as_json: bool) -> None:
-    """Execute every block of an embedded chain again, and compare.
-
-    \b
-    Example:
-      twinproof chain verify --folder ./node
-
-    Who keeps the newest block's hash elsewhere knows then that the chain was not rewritten.
-    """
-    path = embedded_file(folder)
-    need_chain_extra()
-    from twinproof.chain.embedded import replay
-
-    found = replay(path)
-    if as_json:
-        print_json({"blocks": found.blocks, "transactions": found.transactions, "head": hex_of(found.head),
-                    "state_root": hex_of(found.state_root)})  # fmt: skip
-        return
-    click.echo(f"{count(found.blocks, 'block')} with {count(found.transactions, 'transaction')} give the same states.")
-    click.echo(f"  newest block  {hex_of(found.head)}\n  state root    {hex_of(found.state_root)}")
-
-
-@chain.command()
-@click.option("--folder", type=FOLDER, required=True, metavar="NODE", help="A node with an embedded chain.")
-@json_option
-def compact(folder: Path, as_json: bool) -> None:
-    """Let go of an embedded chain's old states; blocks, transactions and events stay.
-
-    \b
-    Example:
-      twinproof chain compact --folder ./node
-
-    It happens by itself now and then, too. The node may run beside it.
-    """
-    path = embedded_file(folder)
-    need_chain_extra()
-    from twinproof.chain.embedded import EmbeddedChain
-
-    before = path.stat().st_size
-    with EmbeddedChain.open(path) as embedded:
-        gone = embedded.compact()
-    after = path.stat().st_size
-    if as_json:
-        print_json({"nodes": gone, "bytes_before": before, "bytes_after": after})
-    else:
-        click.echo(f"{count(gone, 'node')} of old states went; the file has {after:,} bytes, it had {before:,}.")
-
-
-def embedded_file(folder: Path) -> Path:
-    """The file of a node's embedded chain; raises `ConfigError`, `NotFound`."""
-    from twinproof.node.config import load_config
-
-    driver = load_config(folder).chain.driver
-    if driver != "embedded":
-        raise ConfigError(f"{folder} has no embedded chain" + (": its driver is rpc" if driver else ""))
-    path = folder / "chain" / "chain.db"
-    if not path.exists():
-        raise NotFound(f"there is no {path} yet; make it with: twinproof chain deploy --folder {folder}")
-    return path

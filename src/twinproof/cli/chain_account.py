@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinproof.cli.chain_values import ADDRESS, AMOUNT, address_name, coins
+from twinproof.cli.chain_values import ADDRESS, AMOUNT, NO_CURRENCY, Money, address_name, coins
 from twinproof.cli.options import FILE, NEW_FILE, json_option, read_file
 from twinproof.cli.output import print_json
 from twinproof.cli.passwords import new_password
-from twinproof.cli.spending import Desk, chain_options, need_chain_extra, open_desk, report, spender_options
+from twinproof.cli.receipts import report
+from twinproof.cli.spending import Desk, chain_options, need_chain_extra, open_desk, spender_options
 from twinproof.errors import ConfigError, Malformed
 
 if TYPE_CHECKING:
@@ -138,13 +139,14 @@ def show(as_json: bool, **where: Any) -> None:
 @click.argument("amount", type=AMOUNT)
 @spender_options
 @json_option
-def transfer(to: bytes, amount: int, as_json: bool, **where: Any) -> None:
+def transfer(to: bytes, amount: Money, as_json: bool, **where: Any) -> None:
     """Give ADDRESS some of the chain's own coin, for its fees and deposits.
 
     \b
     Example:
       twinproof chain transfer 0x70997970c51812dc3a010c7d01b50e0d17dc79c8 1.5 --folder ./node
     """
+    wei = amount.for_currency(NO_CURRENCY)
     with open_desk(**where) as desk:
-        done = desk.spend(f"{coins(amount)} for {address_name(to)}", to, b"", amount)
+        done = desk.spend(f"{address_name(to)} has {coins(wei)} more", to, b"", wei)
     report(done, as_json, {"to": address_name(to), "amount": str(amount)} if as_json else None)

@@ -59,14 +59,41 @@ class Number(Word):
         return value if isinstance(value, int) else int.from_bytes(super().convert(value, param, ctx), "big")
 
 
+class Money(int):
+    """An amount, and how it was said: of an ERC-20 only `units` are unmistakable."""
+
+    in_units: bool = False
+
+    @classmethod
+    def of(cls, amount: int, *, in_units: bool) -> Money:
+        """An amount in wei, or in an ERC-20's smallest unit."""
+        made = cls(amount)
+        made.in_units = in_units
+        return made
+
+    def for_currency(self, currency: bytes) -> int:
+        """The plain number; raises a usage error if it was said for another kind of currency."""
+        if any(currency) and not self.in_units:
+            raise click.UsageError(
+                "This is about an ERC-20, whose decimals only it knows: say it in its smallest unit, as 500units."
+            )
+        if self.in_units and not any(currency):
+            raise click.UsageError("This is about the chain's own coin: say 0.5, 20gwei or 500wei.")
+        return int(self)
+
+
+NO_CURRENCY: Final = bytes(20)
+"""The chain's own coin."""
+
+
 class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
     """`0.5` of the chain's coin, `20 gwei`, `500 wei`; of an ERC-20 `500 units`, its smallest."""
 
     name = "amount"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Money:
         """In wei, or in the ERC-20's smallest unit."""
-        if isinstance(value, int):
+        if isinstance(value, Money):
             return value
         found = _AMOUNT.match(value)
         decimals = _DECIMALS[found[3]] if found else 0
@@ -75,7 +102,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer ver
         amount = int(found[1] + (found[2] or "").ljust(decimals, "0"))
         if amount >> 128:
             self.fail(f"{value!r} is more than a contract can count (128 bits)", param, ctx)
-        return amount
+        return Money.of(amount, in_units=found[3] == "units")
 
 
 class OrderId(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -116,11 +143,11 @@ ORDER = OrderId()
 COUNTING = Counting()
 
 
-def parse_amount(text: str, field: str) -> int:
+def parse_amount(text: str, currency: bytes, field: str) -> int:
     """An amount as `AMOUNT` reads it; raises `Malformed`."""
     try:
-        return AMOUNT.convert(text, None, None)
-    except click.BadParameter as problem:
+        return AMOUNT.convert(text, None, None).for_currency(currency)
+    except click.UsageError as problem:
         raise Malformed(field, problem.message) from None
 
 

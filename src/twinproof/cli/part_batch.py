@@ -10,7 +10,9 @@ from twinproof.cli.chain_values import ADDRESS, BATCH, COUNTING, HASH, TOKEN, ad
 from twinproof.cli.evidence_options import leaf_of
 from twinproof.cli.options import INDEX, TIME, json_option
 from twinproof.cli.output import print_json, utc
-from twinproof.cli.spending import chain_options, open_desk, report, spender_options
+from twinproof.cli.part_reading import passports_at
+from twinproof.cli.receipts import report
+from twinproof.cli.spending import chain_options, open_desk, spender_options
 
 
 @click.group()
@@ -24,8 +26,6 @@ def batch() -> None:
 
 
 def _do(what: str, function: str, arguments: tuple[object, ...], where: dict[str, Any], as_json: bool) -> None:
-    from twinproof.cli.part import passports_at
-
     with open_desk(**where) as desk:
         contract = passports_at(desk).contract
         done = desk.spend(what, contract.address, contract.encode(function, *arguments))
@@ -54,7 +54,6 @@ def release(
         raise click.UsageError("A batch begins with a statement: name it by --entry INDEX or by --leaf HASH.")
     with open_desk(**where) as desk:
         from twinproof.chain.parts import batch_id_of
-        from twinproof.cli.part import passports_at
 
         contract = passports_at(desk).contract
         data = contract.encode("releaseBatch", number, lot, quantity, birth)
@@ -173,8 +172,6 @@ def show(batch_id: int, holder: bytes | None, as_json: bool, **where: Any) -> No
     Example:
       twinproof part batch show 0x77aa…(64 digits) --folder ./node
     """
-    from twinproof.cli.part import passports_at
-
     with open_desk(**where) as desk:
         passports = passports_at(desk)
         found = passports.batch(batch_id)

@@ -14,7 +14,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from twinproof.cli.chain_values import address_name, coins, hex_of
+from twinproof.cli.chain_values import address_name, coins
 from twinproof.cli.options import FILE, FOLDER
-from twinproof.cli.output import print_json
 from twinproof.cli.passwords import ask_password
+from twinproof.cli.receipts import Done
 from twinproof.cli.refusal_hints import with_hint
 from twinproof.errors import ConfigError, NotFound, OutOfFunds, Reverted
 
 if TYPE_CHECKING:
     from twinproof.chain.accounts import Account
-    from twinproof.chain.model import Chain, Receipt
+    from twinproof.chain.model import Chain
     from twinproof.chain.outbox import Entry, TransactionOutbox
     from twinproof.chain.sender import Sender
     from twinproof.node.chain_setup import Contracts
@@ -49,11 +49,13 @@ WAIT: Final = 600.0
 def chain_options(command: F) -> F:
     """Where the chain is. They become one keyword argument each, for `open_desk`."""
     for option in (
+        click.option("--confirmations", type=click.IntRange(0, 10_000), metavar="N",
+                     help="With --url: blocks to wait for, by default 2; 0 if blocks are made on demand."),
         click.option("--contracts", type=FILE, metavar="FILE", help="With --url: a node's chain/contracts.json."),
         click.option("--chain-id", type=click.IntRange(1, (1 << 63) - 1), metavar="N", help="With --url: the chain's."),
         click.option("--url", metavar="URL", help="A network's JSON-RPC, for who has no node."),
         click.option("--folder", type=FOLDER, metavar="NODE", help="A node's folder, and the chain that it is set to."),
-    ):
+    ):  # fmt: skip
         command = option(command)
     return command
 
@@ -167,11 +169,15 @@ class Desk:
         """Say what would be done and cost, and ask on a network. Raises a usage error or `click.Abort`."""
         if not self.real or self.yes:
             return
-        amount = f", and pay {coins(value)}" if value else ""
+        rows = {
+            "chain": self.chain.chain_id,
+            "signed by": address_name(self.sender.address),
+            "gas": f"{gas:,}, for {coins(fee)} at the fee of now, at most {coins(most)}",
+        }
+        if value:
+            rows["pays"] = coins(value)
         click.echo(
-            f"{what} on chain {self.chain.chain_id}, by {address_name(self.sender.address)}{amount}\n"
-            f"  gas   {gas:,}, some {coins(fee)} at the fee of now, at most {coins(most)}",
-            err=True,
+            "\n".join([f"Once done: {what}", *(f"  {name:<12} {told}" for name, told in rows.items())]), err=True
         )
         if not is_terminal():
             raise click.UsageError("This spends money on a network. Say --yes, or answer on a terminal.")
@@ -211,46 +217,6 @@ class Desk:
         return Done(what, receipt)
 
 
-@dataclass(frozen=True)
-class Done:
-    """A confirmed transaction."""
-
-    what: str
-    receipt: Receipt
-
-    @property
-    def cost(self) -> int:
-        """Wei for gas."""
-        return self.receipt.gas_used * self.receipt.gas_price
-
-    def to_json(self) -> dict[str, object]:
-        """As JSON; the cost in wei, as text."""
-        receipt = self.receipt
-        return {
-            "transaction": hex_of(receipt.transaction),
-            "block": receipt.number,
-            "gas": receipt.gas_used,
-            "cost": str(self.cost),
-        }
-
-
-def report(done: Done, as_json: bool, made: dict[str, object] | None = None) -> None:
-    """Tell of a transaction and of the ids that it made."""
-    made = made or {}
-    if as_json:
-        print_json({**made, **done.to_json()})
-        return
-    rows = {
-        **made,
-        "transaction": hex_of(done.receipt.transaction),
-        "block": done.receipt.number,
-        "gas": f"{done.receipt.gas_used:,}, {coins(done.cost)}",
-    }
-    click.echo(done.what)
-    for name, value in rows.items():
-        click.echo(f"  {name.replace('_', ' '):<12} {value}")
-
-
 def is_terminal() -> bool:
     """Whether somebody can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -266,6 +232,7 @@ def open_desk(
     url: str | None,
     chain_id: int | None,
     contracts: Path | None,
+    confirmations: int | None = None,
     account: Path | None = None,
     password_file: Path | None = None,
     yes: bool = False,
@@ -273,8 +240,10 @@ def open_desk(
     """Open the chain that the options name; raises a usage error, `ConfigError`, and what the driver raises."""
     if (folder is None) == (url is None):
         raise click.UsageError("Give the chain either as --folder NODE or as --url URL.")
-    if url is None and (chain_id is not None or contracts is not None):
-        raise click.UsageError("--chain-id and --contracts belong to --url: a node's folder knows them.")
+    if url is None and (chain_id, contracts, confirmations) != (None, None, None):
+        raise click.UsageError(
+            "--chain-id, --contracts and --confirmations belong to --url: a node's folder knows them."
+        )
     if url is not None and chain_id is None:
         raise click.UsageError("--url needs --chain-id N, too: a node of another chain is refused.")
     need_chain_extra()
@@ -287,6 +256,8 @@ def open_desk(
             raise ConfigError(f"{folder} has no chain; set one up with: twinproof chain init {folder}")
     else:
         settings = ChainSettings("rpc", url or "", chain_id or 0)
+        if confirmations is not None:
+            settings = replace(settings, confirmations=confirmations)
     with ExitStack() as stack:
         chain = stack.enter_context(open_chain(folder or Path(), settings))
         yield Desk(chain, settings, folder, contracts, account, password_file, yes, stack)
