@@ -274,6 +274,11 @@ class TransactionOutbox:
             [highest] = db.execute("SELECT max(nonce) FROM purposes WHERE sender = ?", (sender,)).fetchone()
             nonce = chain_nonce if highest is None or exactly else max(chain_nonce, highest + 1)
             raw = sign(nonce)
+            if exactly:
+                # A deep reorganisation undid what had replaced a purpose here. That may have been done anew since, so
+                # it does not get its nonce back; but it must not keep the nonce from being filled.
+                where = "sender = ? AND nonce = ? AND state = 'replaced'"
+                db.execute(f"UPDATE purposes SET nonce = -id WHERE {where}", (sender, nonce))  # noqa: S608
             if found is not None:
                 db.execute(
                     "UPDATE purposes SET sender = ?, nonce = ?, gas = ?, state = 'signed', transaction_hash = NULL, "

@@ -53,6 +53,8 @@ from twinproof.errors import (
 
 _PROBLEMS: Final = (OutOfFunds, Underpriced, NonceTaken, TooExpensive, TransactionRefused, NotAuthorised, BadSignature)
 _BY_CODE: Final = {problem.code: problem for problem in _PROBLEMS}
+MAX_WAITING: Final = 1024
+"""Transactions of the account that may wait in a node's pool, or nonces that may have to be filled: more is a lie."""
 _POLL: Final = 0.5
 """Seconds between two looks of `wait`."""
 
@@ -203,7 +205,7 @@ class Sender:
             request,
             estimate.gas_limit,
             lambda nonce: self._sign(request, nonce, estimate.gas_limit, estimate.offer),
-            chain_nonce=self._chain.nonce(self.address, pending=True),
+            chain_nonce=self._pending(),
             now=self._clock(),
             head=head.number,
             again=again,
@@ -211,6 +213,15 @@ class Sender:
         # From here on the transaction is durable: whatever is raised, `step` goes on with it.
         self._send(entry, self._outbox.attempts(entry)[-1])
         return self.find(purpose)
+
+    def _pending(self) -> int:
+        """The next nonce by the node's word, its pool included: once it is taken, all later ones are above it."""
+        pending, used = self._chain.nonce(self.address, pending=True), self._chain.nonce(self.address)
+        if pending > used + MAX_WAITING or pending >> 63:
+            raise ChainLied(
+                f"the chain's node tells {pending} as the account's next nonce, and {used} as used; nothing was sent"
+            )
+        return pending
 
     def _sign(self, request: Request, nonce: int, gas: int, offer: Offer) -> bytes:
         return self._signer.sign_transaction(
@@ -384,6 +395,11 @@ class Sender:
         if lowest <= used or self._chain.nonce(self.address, pending=True) > used:
             self._gap = None
             return
+        if lowest - used > MAX_WAITING:
+            raise ChainLied(
+                f"the chain waits for nonce {used} of the account, and the first one here is {lowest}: its node lies "
+                "now, or did when that was taken. Nothing is filled; if it did then, begin with a new outbox"
+            )
         if self._gap is None or self._gap[0] != used:
             self._gap = (used, self._clock(), head.number)
         if not self._stuck(self._gap[1], self._gap[2], head):
