@@ -15,7 +15,7 @@ import click
 import pytest
 
 from twinproof.cli import SECTIONS, main
-from twinproof.node.config import Access, ChainSettings, Config, Limits, Listen, Messages
+from twinproof.node.config import Access, ChainSettings, Config, ForecastSettings, Limits, Listen, Messages
 from twinproof.server.app import Endpoints
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,11 +88,24 @@ def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "cli.md").read_text()
     for item in fields(Limits):
         assert f"| `limits.{item.name}` | {item.default} |" in text
-    for section, settings in (("access", Access()), ("log", Messages()), ("chain", ChainSettings())):
+    for section, settings in (
+        ("access", Access()),
+        ("log", Messages()),
+        ("forecast", ForecastSettings()),
+        ("chain", ChainSettings()),
+    ):
         for item in fields(settings):
             default = getattr(settings, item.name)
             assert f"| `{section}.{item.name}` | {'' if default is None else default} |".replace("  ", " ") in text
-    assert {item.name for item in fields(Config)} == {"origin", "listen", "limits", "access", "log", "chain"}
+    assert {item.name for item in fields(Config)} == {
+        "origin",
+        "listen",
+        "limits",
+        "access",
+        "log",
+        "forecast",
+        "chain",
+    }
     assert f"| `listen.host`, `listen.port` | {Listen().host}, {Listen().port} |" in text
 
 

@@ -76,6 +76,8 @@ REFUSED = {
     "a small access log": ((GOOD + "[access]\ndenied_log_bytes = 1").encode(), "access.denied_log_bytes must be"),
     "log format": ((GOOD + '[log]\nformat = "xml"').encode(), "log.format must be one of text, json, not 'xml'"),
     "log level": ((GOOD + '[log]\nlevel = "loud"').encode(), "log.level must be one of debug,"),
+    "no rows": ((GOOD + "[forecast]\nevery_rows = 0").encode(), "forecast.every_rows must be 1.."),
+    "seconds ago": ((GOOD + "[forecast]\nevery_seconds = -1").encode(), "forecast.every_seconds must be 0.."),
     "chain driver": ((GOOD + '[chain]\ndriver = "eth"').encode(), "chain.driver must be one of , embedded, rpc"),
     "rpc without url": ((GOOD + '[chain]\ndriver = "rpc"').encode(), "chain.url must be an http or https URL"),
     "rpc at a file": ((GOOD + '[chain]\ndriver = "rpc"\nurl = "file:///x"').encode(), "chain.url must be"),

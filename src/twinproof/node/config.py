@@ -10,6 +10,8 @@
     open = false
     [log]                                 # the node's own messages: `Messages`
     format = "json"
+    [forecast]                            # when predictions are stated: `ForecastSettings`
+    every_rows = 1
     [chain]                               # where the log is anchored: `ChainSettings`
     driver = "embedded"
 
@@ -97,6 +99,16 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """When the active models' predictions are stated, once `twinproof predictor enable` has made a key for it."""
+
+    every_rows: int = 1
+    """A twin's prediction is due after so many rows of it."""
+    every_seconds: int = 0
+    """It is stated so many seconds after the twin's last one at the earliest."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSettings:
     """The blockchain that the log is anchored on. Its contracts' addresses are in FOLDER/chain/contracts.json."""
 
@@ -138,6 +150,8 @@ class ChainSettings:
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _RANGES: Final = {
+    "every_rows": (1, 1 << 31),
+    "every_seconds": (0, 1 << 31),
     "chain_id": (0, (1 << 63) - 1),
     "confirmations": (0, 10_000),
     "anchor_every_seconds": (1, 1 << 40),
@@ -173,6 +187,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     log: Messages = field(default_factory=Messages)
+    forecast: ForecastSettings = field(default_factory=ForecastSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
 
     @property
@@ -226,7 +241,7 @@ def load_config(folder: Path) -> Config:
 
 def parse_config(value: dict[str, Any], where: str) -> Config:
     """Check a decoded TOML document; `where` names it in errors."""
-    unknown = value.keys() - {"origin", "listen", "limits", "access", "log", "chain"}
+    unknown = value.keys() - {"origin", "listen", "limits", "access", "log", "forecast", "chain"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
     origin = value.get("origin")
@@ -239,10 +254,11 @@ def parse_config(value: dict[str, Any], where: str) -> Config:
     access = _section(Access, value.get("access", {}), f"{where}: access")
     _check_issuer(access, f"{where}: access")
     log = _section(Messages, value.get("log", {}), f"{where}: log")
+    forecast = _section(ForecastSettings, value.get("forecast", {}), f"{where}: forecast")
     chain = _section(ChainSettings, value.get("chain", {}), f"{where}: chain")
     _check_chain(chain, f"{where}: chain")
     try:
-        return Config(check_origin(origin), listen, limits, access, log, chain)
+        return Config(check_origin(origin), listen, limits, access, log, forecast, chain)
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
 

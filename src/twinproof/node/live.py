@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from twinproof.errors import StorageFailed
 from twinproof.node.automation import Automation, automation_key, has_key
+from twinproof.node.blobs import Blobs
 from twinproof.node.config import Config
 from twinproof.node.node import Clock, Node, WritingNode, open_log
+from twinproof.node.service_keys import FORECAST
+from twinproof.node.tasks import Task
 from twinproof.views.feed import Feed
 from twinproof.views.follower import Follower
 from twinproof.views.state import StateView
@@ -28,12 +31,15 @@ from twinproof.views.telemetry import TelemetryView
 
 if TYPE_CHECKING:
     from twinproof.node.chain_side import ChainSide
+    from twinproof.node.forecasting import Forecasting
 
 VIEWS: Final = "views"
 LAG: Final = 0.5
 """Seconds that intake waits for the states before it reads a twin's model from the log itself."""
 STATES: Final = "states.db"
 TELEMETRY: Final = "telemetry.duckdb"
+TICK: Final = 1.0
+"""Seconds between two rounds of a task that nobody wakes."""
 REBUILD_CHUNK: Final = 4096
 """Entries folded in between two reports of progress."""
 
@@ -50,6 +56,8 @@ class Live:
     """By the view's name; each tells its `problem`, if it has one."""
     automation: Automation | None
     """Judges the alarm rules; None until `twinproof alarm enable` made it a key."""
+    forecasting: Forecasting | None = None
+    """States what the active models predict; None until `twinproof predictor enable` made it a key."""
     chain: ChainSide | None = None
     """Anchoring and what else connects the log with a chain; None if no chain is set up or nothing is deployed."""
 
@@ -80,11 +88,35 @@ def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time
         if automation is not None:
             automation.start()
             stack.callback(automation.stop)
+        forecasting = _forecasting(node, feed, states)
+        if forecasting is not None:
+            task = Task("forecast", forecasting.step, TICK)
+            stack.callback(feed.listen(lambda size: task.wake()))
+            task.start()
+            stack.callback(task.stop)
         chain = stack.enter_context(_chain_side(node, feed, states))
         if chain is not None:
             chain.start()
             stack.callback(chain.stop)
-        yield Live(node, feed, states, telemetry, followers, automation, chain)
+        yield Live(node, feed, states, telemetry, followers, automation, forecasting, chain)
+
+
+def _forecasting(node: WritingNode, feed: Feed, states: StateView) -> Forecasting | None:
+    if not FORECAST.has_key(node.folder):
+        return None
+    from twinproof.node.forecasting import Forecasting
+
+    settings = node.config.forecast
+    return Forecasting(
+        node,
+        feed,
+        states,
+        FORECAST.key(node.folder, node.config.origin),
+        Blobs(node.folder),
+        clock=node.clock,
+        every_rows=settings.every_rows,
+        every_seconds=settings.every_seconds,
+    )
 
 
 def _chain_side(node: WritingNode, feed: Feed, states: StateView) -> AbstractContextManager[ChainSide | None]:

@@ -14,7 +14,7 @@ from twinproof.node import keyring
 from twinproof.node.cards import SignerCard
 from twinproof.node.intake import Accepted
 from twinproof.node.node import WritingNode
-from twinproof.proof.keys import PrivateKey
+from twinproof.proof.keys import EDDSA, ES256, PrivateKey
 from twinproof.twin.grants import GRANT, Capability, GrantTerms, Scope, format_grant, log_subject
 from twinproof.twin.stream import sign_next
 
@@ -29,6 +29,8 @@ class Service:
 
     name: str
     capability: Capability
+    algorithm: int = EDDSA
+    """Of its key."""
 
     def issuer(self, origin: str) -> str:
         """Who it is, in the log of this origin."""
@@ -41,7 +43,7 @@ class Service:
     def key(self, folder: Path, origin: str) -> PrivateKey:
         """Its key, made with its signer card if there is none; raises `ConfigError` or `StorageFailed`."""
         if not self.has_key(folder):
-            keyring.write_secret(self._path(folder), keyring.new_private_key().to_pem())
+            keyring.write_secret(self._path(folder), keyring.new_private_key(self.algorithm).to_pem())
         key = keyring.read_private_key(self._path(folder))
         path, card = folder / f"{self.name}.json", SignerCard(self.issuer(origin), key.public).to_json()
         if not path.exists() or path.read_text() != card:
@@ -90,3 +92,5 @@ class Service:
 
 CHAIN: Final = Service("chain", Capability.RECORD)
 """States what contracts said."""
+FORECAST: Final = Service("forecast", Capability.PREDICT, ES256)
+"""States what models predict, with a key whose signatures contracts can check."""

@@ -1,0 +1,454 @@
+"""The node's forecasting: states what the active models predict of the readings in the log, after each row once.
+
+    predictor + readings in the log ─▶ rows ─▶ state of the twin ─▶ due? ─▶ forecast ─▶ `prediction` statement
+
+It signs with a key of its own, FOLDER/keys/forecast.pem (ES256, which contracts check), as `log_subject#forecast`,
+which the operator must grant `predict` (`twinproof predictor enable`). Where it stands is what it has stated: `until` of its
+newest prediction of a twin is the first entry that it did not read. So there is no cursor that could disagree with the
+log, and after a crash every row is predicted that was not, and none twice. Twins' states are rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from twinproof.errors import ConfigError, Corrupt, InternalError, Malformed, NotFound, StorageFailed, TwinproofError
+from twinproof.node.assignments import Assignments
+from twinproof.node.blobs import Blobs
+from twinproof.node.node import Clock, WritingNode
+from twinproof.node.service_keys import FORECAST, PATIENCE
+from twinproof.node.statements import logged, logged_about
+from twinproof.node.stating import Stating
+from twinproof.prognosis import quality
+from twinproof.prognosis.live import LiveFleet
+from twinproof.prognosis.quality import Forecast
+from twinproof.prognosis.record import Row
+from twinproof.prognosis.rows import RowReader, Wanted
+from twinproof.prognosis.serve import load_predictor
+from twinproof.prognosis.stated import per_mille, state_forecast
+from twinproof.proof.keys import PrivateKey
+from twinproof.twin.description import Description, Lifecycle
+from twinproof.twin.kinds import parse_payload
+from twinproof.twin.prediction import MAX_READS, PREDICTION, Read, format_prediction, parse_prediction
+from twinproof.twin.predictor import Predictor, StandingPredictor
+from twinproof.twin.statement import Statement
+from twinproof.views.feed import Feed
+from twinproof.views.state import StateView
+
+CHUNK: Final = 4096
+"""Entries read at once: twins among them step side by side."""
+BOUND_AT_ONCE: Final = 256
+"""Twins whose histories are read side by side."""
+MAX_QUEUE: Final = 4096
+"""Predictions that wait; the log is read on when they are fewer."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Stated(NamedTuple):
+    """What the task hears again when a prediction is taken."""
+
+    subject: str
+    until: int
+
+
+class _Given(NamedTuple):
+    """A statement that gave rows."""
+
+    entry: int
+    """Its log index."""
+    statement: Statement
+    rows: list[Row]
+
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    """A model in use."""
+
+    predictor: Predictor
+    fleet: LiveFleet
+    wanted: Wanted
+
+
+@dataclass(eq=False, slots=True)
+class _Twin:
+    """What is kept of a twin beside its features."""
+
+    subject: str
+    standing: StandingPredictor
+    run: _Run
+    slot: int
+    rows: RowReader
+    stated: int = 0
+    """First entry that no prediction read."""
+    time: float = 0.0
+    """When the last prediction was stated."""
+    since: int = 0
+    """Rows after those that the last prediction read."""
+    until: int = 0
+    """One above the entry that gave the newest row."""
+    primer: int = -1
+    """The entry before the predictor's promotion that is predicted, so that a twin need not wait for its next row."""
+    streams: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
+    """Issuer -> first and last `seq` read, digest of the last."""
+    withheld: tuple[str, ...] = ()
+    """Why nothing could be predicted of the newest row."""
+
+    def reads(self) -> list[Read]:
+        return [Read(issuer, *self.streams[issuer]) for issuer in sorted(self.streams)]
+
+
+class Forecasting:
+    """One per node. `step` does one round; `tasks.Task` runs rounds in a thread."""
+
+    def __init__(
+        self,
+        node: WritingNode,
+        feed: Feed,
+        states: StateView,
+        key: PrivateKey,
+        blobs: Blobs,
+        *,
+        clock: Clock,
+        every_rows: int = 1,
+        every_seconds: int = 0,
+        on_problem: Callable[[TwinproofError], None] | None = None,
+    ) -> None:
+        """A prediction is due after `every_rows` rows of a twin, at least `every_seconds` after the one before."""
+        self.issuer = FORECAST.issuer(node.config.origin)
+        self.problem: TwinproofError | None = None
+        """The last failure; None once a round went well."""
+        self.stated = 0
+        """Predictions that became entries."""
+        self.refused = 0
+        """Predictions that the log will not take."""
+        self.withheld: Counter[str] = Counter()
+        """Rows after which nothing could be predicted, by the remark that says why."""
+        self._node = node
+        self._feed = feed
+        self._states = states
+        self._key = key
+        self._blobs = blobs
+        self._clock = clock
+        self._every_rows = every_rows
+        self._every_seconds = every_seconds
+        self._on_problem = on_problem
+        self._stating = Stating[Stated](node, self.issuer, key, clock, taken=self._took, refused=self._refuse)
+        self._told = ""
+        self._restart()
+
+    def _restart(self) -> None:
+        self._opened = False
+        self._reached = 0
+        self._assignments = Assignments()
+        self._twins: dict[str, _Twin] = {}
+        self._runs: dict[tuple[bytes, str | None, float], _Run] = {}
+        self._unusable: dict[bytes, tuple[TwinproofError, bool]] = {}
+        self._pending: dict[str, list[_Given]] = {}
+        self._due: set[str] = set()
+        self._stated: dict[str, tuple[int, float]] = {}
+        """`until` of the newest own prediction and when, of twins that this process spoke of."""
+
+    @property
+    def reached(self) -> int:
+        """Entries read."""
+        return self._reached
+
+    @property
+    def waiting(self) -> int:
+        """Predictions that are not in the log yet."""
+        return len(self._stating)
+
+    @property
+    def twins(self) -> int:
+        """Twins with a predictor."""
+        return len(self._twins)
+
+    @property
+    def rows_left_out(self) -> int:
+        """Rows whose cycle was no whole number or did not grow."""
+        return sum(twin.rows.left_out for twin in self._twins.values())
+
+    # --- running ------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Read what is new and state what is due; False if something failed, which `problem` tells."""
+        self.problem = None
+        try:
+            self._step()
+        except TwinproofError as problem:
+            self._report(problem)
+        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
+            _LOG.exception("forecasting failed; twins' states are rebuilt from the log")
+            self._stating.clear()
+            self._restart()
+            self._report(InternalError(f"{type(problem).__name__}: {problem}"))
+        return self.problem is None
+
+    def _report(self, problem: TwinproofError) -> None:
+        self.problem = problem
+        if self._on_problem is not None:
+            self._on_problem(problem)
+        elif str(problem) != self._told:
+            self._told = str(problem)
+            _LOG.warning("%s: %s", problem.code, problem)
+
+    def _step(self) -> None:
+        if not FORECAST.is_enabled(self._node, self._key):
+            raise ConfigError("the node may not state predictions; let it with: twinproof predictor enable")
+        # First what waits: who opens anew must find it in the log.
+        self._stating.deliver()
+        while len(self._stating) < MAX_QUEUE and self._read():
+            self._stating.deliver()
+        self._stating.deliver()
+        in_use = self._assignments.in_use()
+        for name, (problem, _) in self._unusable.items():
+            if name in in_use:
+                raise problem
+
+    def _read(self) -> bool:
+        """Take in what is new; False if there was nothing."""
+        try:
+            if not self._opened:
+                self._open()
+            self._retry_models()
+            items = self._feed.read(self._reached, CHUNK)
+            for item in items:
+                self._hear(item.index, item.statement, item.payload)
+            self._flush()
+            if items:
+                self._reached = items[-1].index + 1
+            self._tick()
+        except BaseException:
+            # Something is half done. The log knows what was stated, once what waits is in it.
+            self._restart()
+            raise
+        return bool(items)
+
+    # --- where it stands ------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        # What is stated is read from the states: if these lagged behind, rows would be predicted twice.
+        if not self._states.wait(self._feed.size, PATIENCE):
+            raise StorageFailed("the states lag behind the log, so what is predicted cannot be told")
+        reached = self._states.reached
+        assignments = Assignments()
+        for subject, model, lifecycle in self._states.query("SELECT sub, model, lifecycle FROM twin", ()):
+            assignments.meet(subject, model, lifecycle == Lifecycle.RETIRED)
+        rows = self._states.query(
+            "SELECT DISTINCT t.sub FROM history h JOIN twin t ON t.id = h.twin WHERE h.kind = ? AND h.entry < ?",
+            ("predictor", reached),
+        )
+        for (subject,) in rows:
+            assignments.predictors[subject] = self._states.state(subject, at=reached - 1).live.predictors
+        self._assignments, self._reached = assignments, reached
+        self._bind(assignments.assigned())
+        self._opened = True
+
+    def _stated_before(self, subject: str) -> tuple[int, float]:
+        """`until` and `iat` of the newest own prediction of a twin."""
+        if subject in self._stated:
+            return self._stated[subject]
+        rows = self._states.query(
+            "SELECT MAX(h.entry) FROM history h JOIN twin t ON t.id = h.twin JOIN issuer i ON i.id = h.issuer"
+            " WHERE h.kind = 'prediction' AND t.sub = ? AND i.iss = ?",
+            (subject, self.issuer),
+        )
+        entry = rows[0][0]
+        if entry is None:
+            return 0, 0.0
+        statement = logged(self._node.reader, entry)
+        return parse_prediction(statement.payload).until or 0, float(statement.issued_at)
+
+    def _bind(self, subjects: Sequence[str]) -> None:
+        """Give twins to their predictors, with the rows that the log has of them."""
+        for at in range(0, len(subjects), BOUND_AT_ONCE):
+            for subject in subjects[at : at + BOUND_AT_ONCE]:
+                self._bind_one(subject)
+            self._flush()
+            if len(self._stating) >= MAX_QUEUE:
+                # Who cannot deliver hears so when everything is bound.
+                with suppress(TwinproofError):
+                    self._stating.deliver()
+
+    def _bind_one(self, subject: str) -> None:
+        self._twins.pop(subject, None)
+        self._pending.pop(subject, None)
+        self._due.discard(subject)
+        standing = self._assignments.of(subject)
+        run = None if standing is None else self._run(standing.predictor)
+        if standing is None or run is None:
+            return
+        twin = _Twin(subject, standing, run, run.fleet.add(), RowReader(run.wanted))
+        twin.stated, twin.time = self._stated_before(subject)
+        given = []
+        for index, statement in logged_about(self._node.reader, subject):
+            if index < self._reached and (rows := twin.rows.take(parse_payload(statement))):
+                given.append(_Given(index, statement, rows))
+        before = [each.entry for each in given if each.entry < standing.entry]
+        twin.primer = before[-1] if before else -1
+        self._twins[subject] = twin
+        if given:
+            self._pending[subject] = given
+
+    def _run(self, predictor: Predictor) -> _Run | None:
+        key = predictor.model, predictor.cycle, predictor.coverage
+        if key not in self._runs:
+            try:
+                self._runs[key] = self._load(predictor)
+            except NotFound:
+                self._unusable[predictor.model] = (
+                    ConfigError(
+                        f"the model {predictor.model.hex()} is not in {self._node.folder / 'blobs'}; bring it with: "
+                        "twinproof predictor import FILE"
+                    ),
+                    True,
+                )
+            except (Malformed, Corrupt) as problem:
+                self._unusable[predictor.model] = problem, False
+        return self._runs.get(key)
+
+    def _load(self, predictor: Predictor) -> _Run:
+        loaded = load_predictor(self._blobs.get(predictor.model))
+        if loaded.model.unit != predictor.unit:
+            raise Malformed("predictor.unit", f"{predictor.unit}, but the model predicts {loaded.model.unit}")
+        fleet = LiveFleet(loaded, per_mille(predictor.coverage, "predictor.coverage"))
+        return _Run(predictor, fleet, Wanted(loaded.model.settings, loaded.model.signals, predictor.cycle))
+
+    def _retry_models(self) -> None:
+        """Models that were missing may have come."""
+        came = [name for name, (_, missing) in self._unusable.items() if missing and self._blobs.has(name)]
+        for name in came:
+            del self._unusable[name]
+        if came:
+            self._bind([twin for twin in self._assignments.assigned() if twin not in self._twins])
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _hear(self, index: int, statement: Statement, payload: object) -> None:
+        subject = statement.subject
+        match payload:
+            case Predictor():
+                concerned = self._assignments.state(subject, payload, index)
+                if payload.model in self._unusable:
+                    del self._unusable[payload.model]
+                self._assign(index, concerned)
+            case Description():
+                self._assignments.describe(subject, payload)
+                self._assign(index, (subject,))
+            case _:
+                twin = self._twins.get(subject)
+                if twin is not None and (rows := twin.rows.take(payload)):
+                    self._pending.setdefault(subject, []).append(_Given(index, statement, rows))
+
+    def _assign(self, index: int, subjects: Iterable[str]) -> None:
+        """After entry `index`: bind those twins anew whose predictor is another now."""
+        changed = []
+        for subject in subjects:
+            twin = self._twins.get(subject)
+            if self._assignments.of(subject) != (twin.standing if twin else None):
+                changed.append(subject)
+        if changed:
+            # Rows before are the old predictor's.
+            self._flush()
+            self._reached = index + 1
+            self._bind(sorted(changed))
+
+    def _flush(self) -> None:
+        """Take the rows that wait, the twins side by side, and state what becomes due on the way."""
+        pending, self._pending = self._pending, {}
+        queues = [(self._twins[subject], _steps(given)) for subject, given in pending.items()]
+        at = 0
+        while queues:
+            queues = [(twin, steps) for twin, steps in queues if at < len(steps)]
+            rows: dict[int, tuple[_Run, list[int], list[Row]]] = {}
+            due: list[_Twin] = []
+            for twin, steps in queues:
+                row, end = steps[at]
+                _, slots, found = rows.setdefault(id(twin.run), (twin.run, [], []))
+                slots.append(twin.slot)
+                found.append(row)
+                twin.since += 1
+                if end is not None and self._ends(twin, end):
+                    due.append(twin)
+            for run, slots, found in rows.values():
+                run.fleet.take(slots, found)
+            self._forecast(due)
+            at += 1
+
+    def _ends(self, twin: _Twin, given: _Given) -> bool:
+        """A statement is read; whether a prediction is due after it."""
+        statement = given.statement
+        first = twin.streams[statement.issuer][0] if statement.issuer in twin.streams else statement.seq
+        twin.streams[statement.issuer] = first, statement.seq, statement.digest
+        twin.until = given.entry + 1
+        if given.entry < twin.stated:
+            twin.since = 0
+            return False
+        if given.entry < twin.standing.entry:
+            return given.entry == twin.primer
+        return self._is_due(twin)
+
+    def _is_due(self, twin: _Twin) -> bool:
+        if twin.since < self._every_rows:
+            return False
+        if self._clock() - twin.time < self._every_seconds:
+            self._due.add(twin.subject)
+            return False
+        return True
+
+    def _tick(self) -> None:
+        """Predictions that came too soon after the one before, and are due now."""
+        subjects, self._due = self._due, set()
+        self._forecast([self._twins[subject] for subject in sorted(subjects) if self._is_due(self._twins[subject])])
+
+    # --- stating --------------------------------------------------------------------------------
+
+    def _forecast(self, due: Sequence[_Twin]) -> None:
+        runs: dict[int, list[_Twin]] = {}
+        for twin in due:
+            runs.setdefault(id(twin.run), []).append(twin)
+        for twins in runs.values():
+            answers = twins[0].run.fleet.forecasts([twin.slot for twin in twins])
+            for twin, forecast in zip(twins, answers, strict=True):
+                self._state(twin, forecast)
+
+    def _state(self, twin: _Twin, forecast: Forecast) -> None:
+        self._due.discard(twin.subject)
+        prediction = state_forecast(forecast, twin.standing.predictor, twin.reads(), twin.until)
+        if prediction is None or len(twin.streams) > MAX_READS:
+            self._withhold(twin, forecast)
+            return
+        twin.withheld = ()
+        twin.stated, twin.time, twin.since = twin.until, self._clock(), 0
+        self._stated[twin.subject] = twin.stated, twin.time
+        stated = Stated(twin.subject, twin.until)
+        self._stating.add(twin.subject, PREDICTION, format_prediction(prediction), stated)
+
+    def _withhold(self, twin: _Twin, forecast: Forecast) -> None:
+        remarks = forecast.quality.remarks & quality.REFUSING
+        why = tuple(name for bit, name in quality.NAMES.items() if remarks & bit) or ("too many streams",)
+        for name in why:
+            self.withheld[name] += 1
+        if twin.withheld != why:
+            twin.withheld = why
+            # A twin that has just begun is no reason to look up.
+            level = logging.INFO if remarks == quality.TOO_SHORT else logging.WARNING
+            _LOG.log(level, "nothing is predicted of %s at entry %d: %s", twin.subject, twin.until - 1, ", ".join(why))
+
+    def _took(self, stated: Stated, index: int) -> None:
+        self.stated += 1
+
+    def _refuse(self, stated: Stated, why: TwinproofError) -> None:
+        self.refused += 1
+        _LOG.error("the log refuses the prediction of %s up to entry %d: %s", stated.subject, stated.until - 1, why)
+
+
+def _steps(given: Sequence[_Given]) -> list[tuple[Row, _Given | None]]:
+    """Row by row; with the last one of a statement, the statement."""
+    return [(row, each if at == len(each.rows) - 1 else None) for each in given for at, row in enumerate(each.rows)]

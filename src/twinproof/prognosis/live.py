@@ -1,0 +1,73 @@
+"""Twins that come and go under one model: rows in, forecasts out, many twins at once.
+
+A `FleetState` has a fixed number of twins; this keeps as many of them as are needed. Not safe to share between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from twinproof.prognosis.features import FleetState, Which
+from twinproof.prognosis.quality import Forecast
+from twinproof.prognosis.record import Row
+from twinproof.prognosis.serve import Predictor
+
+PAGE: Final = 1024
+"""Twins in one `FleetState`."""
+
+
+class LiveFleet:
+    """States of twins by slot: a slot is taken once and never given back."""
+
+    def __init__(self, predictor: Predictor, coverage: int = 900) -> None:
+        """`coverage` is per mille; raises `Malformed` if the model has no such interval."""
+        predictor.model.intervals.columns(coverage)
+        self.predictor = predictor
+        self._coverage = coverage
+        self._pages: list[FleetState] = []
+        self._slots = 0
+
+    def __len__(self) -> int:
+        return self._slots
+
+    def add(self) -> int:
+        """A slot for a twin that has no rows yet."""
+        if self._slots == len(self._pages) * PAGE:
+            self._pages.append(self.predictor.state(PAGE))
+        self._slots += 1
+        return self._slots - 1
+
+    def take(self, slots: Sequence[int], rows: Sequence[Row]) -> None:
+        """One row each of different twins. Raises `Malformed` for a cycle that does not grow."""
+        for page, places, which in self._parts(slots):
+            found = [rows[place] for place in places]
+            settings = np.array([row.settings for row in found], dtype=np.float64)
+            signals = np.array([row.signals for row in found], dtype=np.float64)
+            cycles = np.array([row.cycle for row in found], dtype=np.int64)
+            page.take(which, cycles, settings.reshape(len(found), -1), signals)
+
+    def forecasts(self, slots: Sequence[int]) -> list[Forecast]:
+        """After the newest rows of these twins."""
+        answers: list[Forecast | None] = [None] * len(slots)
+        for page, places, which in self._parts(slots):
+            found = self.predictor.now(page, which, self._coverage)
+            for at, place in enumerate(places):
+                answers[place] = found.one(at)
+        return [answer for answer in answers if answer is not None]
+
+    def _parts(self, slots: Sequence[int]) -> Iterator[tuple[FleetState, list[int], Which]]:
+        """Per page that is concerned: the places in `slots`, and the twins there."""
+        by_page: dict[int, list[int]] = {}
+        for place, slot in enumerate(slots):
+            by_page.setdefault(slot // PAGE, []).append(place)
+        for number, places in by_page.items():
+            places.sort(key=slots.__getitem__)
+            local = [slots[place] % PAGE for place in places]
+            if local[-1] - local[0] == len(local) - 1:
+                # Neighbours: a slice is quicker, and nothing of it is copied.
+                yield self._pages[number], places, slice(local[0], local[-1] + 1)
+            else:
+                yield self._pages[number], places, np.array(local, dtype=np.int64)
