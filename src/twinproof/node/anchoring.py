@@ -171,14 +171,17 @@ class Anchoring:
 
     def _newest(self) -> tuple[Head, int]:
         """The newest head on the chain, and how many there are; raises `ForkedHistory` if it is none of this log."""
-        latest = self._anchors.latest(self._log_id)
+        # At one block: behind one address may be several nodes, and one that lags would contradict the others.
+        at = self._chain.head().number
+        latest = self._anchors.latest(self._log_id, block=at)
         if not latest.count:
             if self._anchors.owner(self._log_id) is None:
                 raise ConfigError("the log is not registered with the contract; do so with: twinproof chain deploy")
             return NO_HEAD, 0
         head = Head(latest.size, latest.time, self._root(latest.size))
-        # While we asked, another head may have come.
-        if not self._anchors.is_anchored(self._log_id, head) and self._anchors.latest(self._log_id) == latest:
+        # While we asked, another block may have taken this one's place.
+        anchored = self._anchors.is_anchored(self._log_id, head, block=at)
+        if not anchored and self._anchors.latest(self._log_id, block=at) == latest:
             raise ForkedHistory(
                 f"the chain {self._chain.chain_id} has another head of {latest.size} entries under this log's id than "
                 "this log: the history was forked. Nothing will be anchored; compare this log with what others have"
