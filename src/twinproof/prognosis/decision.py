@@ -10,8 +10,9 @@ renewal theorem; R. Barlow and L. Hunter, Optimum Preventive Maintenance Policie
 
 - without a price of time, the lowest rate;
 - with one (`price`: what a cycle of running is worth, best the fleet's cost per cycle so far), the lowest
-  cost(d) - price · time(d). Then a higher failure cost never puts the date off; with the rate alone it can, since a
-  failure that nobody can prevent any more is paid off by running on.
+  cost(d) - price · time(d). It is the one to compare assets by, since it is money.
+
+With either, a dearer failure never puts the date off.
 
 Sums are taken in order, element by element, from float64 numbers, so they have the same bits everywhere.
 """
@@ -78,17 +79,13 @@ def life_of_forecast(point: float, intervals: Intervals, cap: float, widen: floa
     if not 0.0 <= point <= cap:
         raise Malformed("forecast.point", f"not in 0..{cap:g}: there is nothing to decide from")
     row = intervals.residuals[sum(edge <= point for edge in intervals.edges)]
-    at = [0.0]
-    reached = [0.0]
+    ends: dict[float, float] = {}
     for level, residual in zip(intervals.levels, row, strict=True):
-        end = point + residual * widen
-        if end <= at[-1]:  # the lowest residuals of few units are equal, and none reaches back before now
-            reached[-1] = level / 1000
-        else:
-            at.append(end)
-            reached.append(level / 1000)
+        ends[point + residual * widen] = level / 1000  # of equal residuals, the highest level counts
+    if min(ends) > 0.0:
+        ends = {0.0: 0.0, **ends}
     horizon = int(cap)
-    table = _between(np.arange(horizon + 1, dtype=np.float64), np.asarray(at), np.asarray(reached))
+    table = _between(np.arange(horizon + 1, dtype=np.float64), np.asarray(list(ends)), np.asarray(list(ends.values())))
     # It runs: what would have ended it by now did not happen.
     gone = table[0]
     if gone >= 1.0:
