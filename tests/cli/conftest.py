@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.chain_rig import PASSWORD, Parties, set_up
 from tests.cli.rig import Cli, make_node
 from twinproof.cli.demo_node import NodeProcess
 
@@ -42,3 +43,13 @@ def serve() -> Iterator[Callable[[Path], NodeProcess]]:
     yield start
     for process in running:
         process.stop()
+
+
+@pytest.fixture(scope="module")
+def parties(cli: Cli, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
+    """A node with a chain, and a supplier; shared by the tests of a module."""
+    folder = Path(shutil.copytree(template, tmp_path_factory.mktemp("chain") / "node"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PASSWORD.items():
+            patch.setenv(name, value)
+        yield set_up(cli, folder)

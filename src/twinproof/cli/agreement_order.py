@@ -8,7 +8,7 @@ import click
 
 from twinproof.cli.agreement_reading import agreements_at, order_json, order_lines
 from twinproof.cli.chain_values import AMOUNT, COUNTING, ORDER, TOKEN, Money, amount_in, order_name
-from twinproof.cli.evidence_options import proof_of
+from twinproof.cli.evidence_options import need_log, proof_of
 from twinproof.cli.options import INDEX, json_option
 from twinproof.cli.output import print_json, utc
 from twinproof.cli.receipts import report
@@ -32,6 +32,7 @@ def order(id_: int, entry: int, as_json: bool, **where: Any) -> None:
 
     The entry must be anchored: twinproof anchor now. A node with a policy does this by itself.
     """
+    need_log(where["folder"])
     with open_desk(**where) as desk:
         agreements = agreements_at(desk)
         terms = agreements.proposal(id_).terms
@@ -71,6 +72,7 @@ def confirm(order_id: int, entry: int, as_json: bool, **where: Any) -> None:
 
     The entry must be anchored: twinproof anchor now. The supplier is owed the price then.
     """
+    need_log(where["folder"])
     with open_desk(**where) as desk:
         agreements = agreements_at(desk)
         terms = agreements.proposal(order_id >> 32).terms

@@ -23,7 +23,9 @@ def change_chain_settings(text: str, settings: dict[str, str | int]) -> str:
     found = _SECTION.search(text)
     if found is None:
         text = text.rstrip("\n") + "\n\n[chain]\n"
-    begin = len(text) if found is None else min(found.end() + 1, len(text))
+    elif not text.endswith("\n"):
+        text += "\n"
+    begin = len(text) if found is None else found.end() + 1
     following = _NEXT.search(text, begin)
     end = following.start() if following else len(text)
     body = text[begin:end]

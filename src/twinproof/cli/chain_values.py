@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any, Final
 
 import click
@@ -155,8 +154,8 @@ def coins(wei: int) -> str:
     """`0.00123 coins`, exactly; `900 wei` below a thousand million."""
     if 0 < wei < 10**9:
         return f"{wei} wei"
-    whole = f"{Decimal(wei) / COIN:f}" if wei else "0"
-    return f"{whole.rstrip('0').rstrip('.') if '.' in whole else whole} coins"
+    whole, rest = divmod(wei, COIN)
+    return f"{whole}.{rest:018}".rstrip("0").rstrip(".") + " coins"
 
 
 def amount_in(currency: bytes, amount: int) -> str:

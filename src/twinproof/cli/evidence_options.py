@@ -38,12 +38,18 @@ def leaf_of(folder: Path | None, entry: int | None, leaf: bytes | None, what: st
         return hash_leaf(node.reader.entry(entry))
 
 
+def need_log(folder: Path | None) -> Path:
+    """The folder; raises a usage error without one."""
+    if folder is None:
+        raise click.UsageError("An entry is proved from the log itself: give the node's folder as --folder NODE.")
+    return folder
+
+
 @contextmanager
 def _log(folder: Path | None) -> Iterator[Node]:
     from twinproof.node.node import read_node
 
-    if folder is None:
-        raise click.UsageError("An entry is proved from the log itself: give the node's folder as --folder NODE.")
+    folder = need_log(folder)
     with read_node(folder) as node:
         yield node
 

@@ -26,6 +26,7 @@ HINTS: Final = {
     "AssemblyMismatch": "the parts in it changed, or are not as named; see: twinproof part show TOKEN",
     "InsufficientQuantity": "offered quantities are reserved; see: twinproof part batch show BATCH",
     # agreements
+    "BadTerms": "the term that it names is missing, or contradicts another; a party cannot be its own arbiter",
     "NotAllowed": f"another party of the agreement is to do this; {_OTHER}",
     "AlreadyAgreed": "nothing is left to do",
     "NotActive": "the supplier agrees first (twinproof agreement agree ID), and no party has suspended or ended it",

@@ -169,6 +169,12 @@ class Desk:
         """Say what would be done and cost, and ask on a network. Raises a usage error or `click.Abort`."""
         if not self.real or self.yes:
             return
+        if not is_terminal():
+            pays = f", and pays {coins(value)}" if value else ""
+            raise click.UsageError(
+                f"This spends money on chain {self.chain.chain_id}: {coins(fee)} for {gas:,} gas at the fee of now, at "
+                f"most {coins(most)}{pays}. Say --yes, or answer on a terminal."
+            )
         rows = {
             "chain": self.chain.chain_id,
             "signed by": address_name(self.sender.address),
@@ -177,10 +183,8 @@ class Desk:
         if value:
             rows["pays"] = coins(value)
         click.echo(
-            "\n".join([f"Once done: {what}", *(f"  {name:<12} {told}" for name, told in rows.items())]), err=True
+            "\n".join([f"Once done: {what}", *(f"  {name:<11} {told}" for name, told in rows.items())]), err=True
         )
-        if not is_terminal():
-            raise click.UsageError("This spends money on a network. Say --yes, or answer on a terminal.")
         click.confirm("Go on?", abort=True, err=True)
 
     def spend(self, what: str, to: bytes, data: bytes, value: int = 0) -> Done:
