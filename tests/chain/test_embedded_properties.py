@@ -170,6 +170,18 @@ def test_rlp_is_the_other_librarys(item: rlp.Item) -> None:
     encoded = rlp.encode(item)
     assert encoded == foreign_rlp.encode(item)
     assert rlp.decode(encoded) == item
+    if isinstance(item, list):
+        assert rlp.list_size(sum(len(rlp.encode(member)) for member in item)) == len(encoded)
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 255, 256, 65_535, 65_536])
+def test_the_size_of_a_list_is_known_before_it_is_made(size: int) -> None:
+    assert rlp.list_size(size) == len(rlp.encode([b"\1"] * size))
+
+
+def test_lists_in_lists_have_an_end() -> None:
+    with pytest.raises(Malformed, match=r"^transaction: .*lists inside each other"):
+        parse_transaction(b"\x02" + rlp.encode([[[[[[[[[b""]]]]]]]]]))
 
 
 @given(data=st.binary(max_size=80))

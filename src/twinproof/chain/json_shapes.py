@@ -56,8 +56,8 @@ def block_json(block: Block, header: bytes, raws: Sequence[bytes], transactions:
         shown[name] = form(value) if form else quantity(int.from_bytes(value, "big"))
     # A typed transaction stands in the body as a byte string, a legacy one as the list that it is.
     body = b"".join(raw if raw[:1] >= b"\xc0" else rlp.encode(raw) for raw in raws)
-    whole = len(header) + len(rlp.list_prefix(len(body))) + len(body) + 2  # no uncles, no withdrawals
-    shown["size"] = quantity(whole + len(rlp.list_prefix(whole)))
+    whole = len(header) + rlp.list_size(len(body)) + 2  # no uncles, no withdrawals
+    shown["size"] = quantity(rlp.list_size(whole))
     return {**shown, "transactions": list(transactions), "uncles": [], "withdrawals": []}
 
 

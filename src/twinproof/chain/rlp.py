@@ -1,42 +1,34 @@
-"""RLP for whole transactions, blocks and states: `proof.rlp`, and numbers of up to 256 bits.
-
-Our own strict codec, because a command that only reads a chain should not wait for a third of a second until a
-library is imported, and because a decoder of untrusted bytes must refuse everything that is not canonical.
-"""
+"""What chains read and write in RLP: `proof.rlp` with defaults, and values by their kind (Yellow Paper, appendix B)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 from twinproof.errors import Malformed
-from twinproof.proof import rlp as strict
+from twinproof.proof import rlp
 
 Item: TypeAlias = "bytes | Sequence[Item]"
 
 
 def encode(value: Item) -> bytes:
-    """The bytes of a byte string or of a list."""
-    plain: Any = value  # any sequence will do for a list
-    return strict.encode(plain)
+    """The bytes of a byte string, or of a list or tuple."""
+    return rlp.encode(cast(rlp.Item, value))
+
+
+def decode(data: bytes, field: str = "rlp") -> bytes | list[Item]:
+    """The one value in `data`; lists are lists, at most `proof.rlp.MAX_DEPTH` deep. Raises `Malformed`."""
+    return cast("bytes | list[Item]", rlp.decode(data, field))
+
+
+def list_size(body: int) -> int:
+    """Bytes of a list whose members take `body` bytes."""
+    return body + 1 + (len(integer(body)) if body > 55 else 0)
 
 
 def integer(value: int) -> bytes:
     """A scalar: big-endian without leading zeros."""
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
-
-
-def list_prefix(size: int) -> bytes:
-    """What stands before a list whose members take `size` bytes."""
-    if size < 56:
-        return bytes((0xC0 + size,))
-    length = integer(size)
-    return bytes((0xF7 + len(length),)) + length
-
-
-def decode(data: bytes, field: str = "rlp") -> Item:
-    """The one value in `data`; lists are lists. Raises `Malformed`."""
-    return strict.decode(data, field)
 
 
 def to_bytes(item: Item, field: str, size: int | None = None) -> bytes:
