@@ -22,6 +22,8 @@ SECTIONS = {
         "tell": "twinproof.cli.tell:tell",
         "model": "twinproof.cli.model:model",
         "alarm": "twinproof.cli.alarm:alarm",
+        "train": "twinproof.cli.training:train",
+        "predictor": "twinproof.cli.predictor:predictor",
     },
     "Signers": {
         "key": "twinproof.cli.key:key",

@@ -15,6 +15,7 @@ from twinproof.cli.target import LogReader, open_log
 @click.argument("twin", required=False, type=IRI, metavar="[IRI]")
 @click.option("--entry", "index", type=INDEX, help="Prove one entry instead of a twin's history.")
 @click.option("-o", "--output", type=NEW_FILE, metavar="FILE", help="Where to write; for --entry the files' stem.")
+@click.option("--with-models", is_flag=True, help="Put the models of the twin's predictions in: for verify --replay.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @target_options
 @json_option
@@ -22,6 +23,7 @@ def prove(
     twin: str | None,
     index: int | None,
     output: Path | None,
+    with_models: bool,
     force: bool,
     folder: Path | None,
     url: str | None,
@@ -32,6 +34,7 @@ def prove(
     \b
     Examples:
       twinproof prove https://twin.example/pump/7 -o pump7.twinproof --folder ./node
+      twinproof prove https://twin.example/pump/7 -o pump7.twinproof --with-models --folder ./node
       twinproof prove --entry 42 -o entry42 --url http://127.0.0.1:8600
 
     A history is one bundle: every statement about the twin, the authority behind it, and the proofs. One entry
@@ -39,6 +42,8 @@ def prove(
     """
     if (twin is None) == (index is None):
         raise click.UsageError("Say what to prove: the IRI of a twin, or --entry N.")
+    if index is not None and with_models:
+        raise click.UsageError("--with-models is for the history of a twin.")
     with open_log(folder, url) as log:
         if index is not None:
             files = _entry_files(log, index, output or Path(f"entry{index}"))
@@ -46,7 +51,7 @@ def prove(
             if output is None:
                 raise click.UsageError("Say where to write the bundle: -o FILE.twinproof")
             with progress("Collecting") as report:
-                files = {output: log.bundle(str(twin), report)}
+                files = {output: log.bundle(str(twin), report, models=with_models)}
     taken = [path for path in files if path.exists()]
     if taken and not force:
         raise click.UsageError(f"{taken[0]} exists; give another name or --force")

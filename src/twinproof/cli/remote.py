@@ -57,9 +57,12 @@ class RemoteLog:
         """The tlog-proof of the entry at `index`; raises `NotFound`."""
         return self._get(f"/entries/{index}/tlog-proof", MAX_PROOF)
 
-    def bundle(self, subject: str, progress: Callable[[int, int], None] | None = None) -> bytes:
+    def bundle(
+        self, subject: str, progress: Callable[[int, int], None] | None = None, *, models: bool = False
+    ) -> bytes:
         """The history bundle of a twin, which the node makes without telling of its `progress`; raises `NotFound`."""
-        return self._get(f"/bundle?{urlencode({'sub': subject})}", MAX_BUNDLE)
+        wanted = {"sub": subject, "models": "1"} if models else {"sub": subject}
+        return self._get(f"/bundle?{urlencode(wanted)}", MAX_BUNDLE)
 
     def about(self, subject: str) -> list[tuple[int, bytes]]:
         """(index, statement) of everything about a twin, in log order; nothing of it is verified here."""

@@ -65,8 +65,10 @@ class LogReader(Protocol):
     def tlog_proof(self, index: int) -> bytes:
         """The tlog-proof of an entry; raises `NotFound`."""
 
-    def bundle(self, subject: str, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """The history bundle of a twin; raises `NotFound`."""
+    def bundle(
+        self, subject: str, progress: Callable[[int, int], None] | None = None, *, models: bool = False
+    ) -> bytes:
+        """The history bundle of a twin, if wanted with its predictions' models; raises `NotFound`."""
 
     def about(self, subject: str) -> list[tuple[int, bytes]]:
         """(index, statement) of everything about a twin, in log order; raises `NotFound`."""
@@ -91,9 +93,11 @@ class LocalLog:
         """The newest signed checkpoint."""
         return self._node.reader.head().checkpoint
 
-    def bundle(self, subject: str, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """The history bundle of a twin; raises `NotFound`."""
-        return self._node.evidence.bundle(subject, GENERATOR, progress)
+    def bundle(
+        self, subject: str, progress: Callable[[int, int], None] | None = None, *, models: bool = False
+    ) -> bytes:
+        """The history bundle of a twin, if wanted with its predictions' models; raises `NotFound`."""
+        return self._node.evidence.bundle(subject, GENERATOR, progress, models=models)
 
     def about(self, subject: str) -> list[tuple[int, bytes]]:
         """(index, statement) of everything about a twin, in log order; raises `NotFound`."""

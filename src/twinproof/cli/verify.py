@@ -11,7 +11,8 @@ import click
 from twinproof.cli.anchors import Trust, read_trust, trust_options
 from twinproof.cli.history import history_json, show_history
 from twinproof.cli.options import FILE, INDEX, json_option, read_card, read_file
-from twinproof.cli.output import ExitCode, count, mark, print_json, utc
+from twinproof.cli.output import ExitCode, count, mark, print_json, progress, utc
+from twinproof.cli.replaying import REPLAY, Replays, replay_json, replay_lines, replay_problems
 from twinproof.errors import Malformed, TwinproofError, VerificationFailed
 from twinproof.proof.keys import PublicKey
 from twinproof.proof.policy import MAX_POLICY, Policy, TrustedCheckpoint, parse_policy
@@ -40,6 +41,8 @@ TLOG_PROOF: Final = "tlog-proof"
 @click.option("--entries", is_flag=True, help="List every statement of a history.")
 @click.option("--state", is_flag=True, help="Show the twin's state that a history leads to.")
 @click.option("--at", type=INDEX, metavar="INDEX", help="Show its state after this entry of the log instead.")
+@click.option("--replay", is_flag=True, help="Compute every prediction again, and compare all bits.")
+@click.option("--predictor", "models", type=FILE, multiple=True, metavar="FILE", help="With --replay: a model.")
 @trust_options
 @json_option
 def verify(
@@ -51,6 +54,8 @@ def verify(
     entries: bool,
     state: bool,
     at: int | None,
+    replay: bool,
+    models: tuple[Path, ...],
     as_json: bool,
     **anchors: Any,
 ) -> None:
@@ -62,15 +67,21 @@ def verify(
       twinproof verify engine.twinproof --policy policy.txt --at 120
       twinproof verify entry.cose --policy policy.txt --signer device.json
       twinproof verify entry.tlog-proof --statement entry.statement --policy policy.txt
+      twinproof verify engine.twinproof --policy policy.txt --replay --predictor engine.model
       twinproof verify engine.twinproof --policy policy.txt --rpc https://node.example --chain-id 1 --confirmations 12
 
     A bundle may prove that a blockchain recorded the log. Its blocks' times count if you trust the blocks: by hash
     (--block, --blocks), or because a node of yours has them (--rpc).
 
+    With --replay each prediction is computed anew, in plain Python, from the readings that it names; its model comes
+    from the bundle or by --predictor. One that differs in a bit fails the verification.
+
     Exit code 0 means verified, 1 not verified, 2 that FILE or the policy could not be read at all, 3 that --rpc does
     not answer. But for --rpc no network, no clock and no database is used.
     """
     trust = read_trust(anchors)
+    if models and not replay:
+        raise click.UsageError("--predictor brings a model for --replay")
     data = read_file(file, MAX_BUNDLE, "evidence")
     kind = recognise(data)
     _check_options(kind, operator, statement, signer)
@@ -78,10 +89,13 @@ def verify(
         raise click.UsageError(f"{trust.options[0]} is for a history bundle; a {kind} carries no anchors")
     if kind != BUNDLE and at is not None:
         raise click.UsageError(f"--at is for a history bundle; this is a {kind}")
+    if kind != BUNDLE and replay:
+        raise click.UsageError(f"--replay is for a history bundle; this is a {kind}")
     trusted = parse_policy(read_file(policy, MAX_POLICY, "policy"))
     if kind == BUNDLE:
         expected = None if operator is None else _operator_kid(operator)
-        _Audit(file, as_json, trust).run(data, trusted, expected, entries=entries, state=state, at=at)
+        replays = Replays(data, models) if replay else None
+        _Audit(file, as_json, trust, replays).run(data, trusted, expected, entries=entries, state=state, at=at)
         return
     key = None if signer is None else read_card(signer).key
     raw = b"" if statement is None else read_file(statement, MAX_STATEMENT, "statement")
@@ -127,10 +141,11 @@ def _operator_kid(text: str) -> bytes:
 class _Audit:
     """One bundle: the steps as they pass, then the history or what failed."""
 
-    def __init__(self, file: Path, as_json: bool, trust: Trust) -> None:
+    def __init__(self, file: Path, as_json: bool, trust: Trust, replays: Replays | None) -> None:
         self.file = file
         self.as_json = as_json
         self.trust = trust
+        self.replays = replays
         self.steps: list[dict[str, Any]] = []
 
     def run(
@@ -144,11 +159,19 @@ class _Audit:
         except VerificationFailed as failure:
             self.fail(failure.step, failure.title, failure.problems)
         self.check_operator(history, operator)
+        replayed = self.replay(history)
         if at is not None:
             history, state = replace(history, state=history.state_at(at)), True
         if self.as_json:
             print_json(
-                {"verified": True, "kind": BUNDLE, "file": str(self.file), "steps": self.steps, **history_json(history)}
+                {
+                    "verified": True,
+                    "kind": BUNDLE,
+                    "file": str(self.file),
+                    "steps": self.steps,
+                    **history_json(history),
+                    **replayed,
+                }
             )
             return
         show_history(history, operator_checked=operator is not None, entries=entries, state=state)
@@ -167,6 +190,19 @@ class _Audit:
                 "expect the operator",
                 [f"the genesis names the operator key {found.hex()}, you expect {expected.hex()}"],
             )
+
+    def replay(self, history: History) -> dict[str, Any]:
+        """Compute the predictions again, if that was asked for: after the ten steps, on what they proved."""
+        if self.replays is None:
+            return {}
+        with progress("Replaying") as report:
+            findings = self.replays.run(history, report)
+        if wrong := replay_problems(findings):
+            self.fail(None, REPLAY, wrong)
+        if not self.as_json:
+            for line in replay_lines(findings):
+                click.echo(line)
+        return {"replay": replay_json(findings)}
 
     def fail(self, step: int | None, title: str, problems: list[str]) -> NoReturn:
         if self.as_json:

@@ -9,13 +9,25 @@ from operator import itemgetter
 from twinproof.errors import Corrupt, NotFound
 from twinproof.log.reader import Reader
 from twinproof.node.anchor_store import AnchorStore
+from twinproof.node.blobs import Blobs
 from twinproof.proof import cose
 from twinproof.proof.anchor import AnchoredHead, check_anchor
 from twinproof.proof.keys import PrivateKey
 from twinproof.proof.receipt import SignedRoot, format_inclusion, sign_root
 from twinproof.proof.tlog_proof import TlogProof, format_tlog_proof
-from twinproof.twin.evidence import MAX_ANCHORS, MAX_MARKS, Anchor, Bundle, Manifest, Mark, StreamSummary, format_bundle
+from twinproof.twin.evidence import (
+    MAX_ANCHORS,
+    MAX_BLOBS,
+    MAX_MARKS,
+    Anchor,
+    Bundle,
+    Manifest,
+    Mark,
+    StreamSummary,
+    format_bundle,
+)
 from twinproof.twin.grants import log_subject
+from twinproof.twin.prediction import PREDICTION, parse_prediction
 from twinproof.twin.statement import parse_statement
 from twinproof.twin.stream import twin_prefix
 
@@ -26,11 +38,19 @@ Progress = Callable[[int, int], None]
 class EvidenceBuilder:
     """Makes evidence about entries that are published; safe to use from several threads."""
 
-    def __init__(self, reader: Reader, origin: str, key: PrivateKey, anchors: AnchorStore | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        origin: str,
+        key: PrivateKey,
+        anchors: AnchorStore | None = None,
+        blobs: Blobs | None = None,
+    ) -> None:
         self._reader = reader
         self._origin = origin
         self._key = key
         self._anchors = anchors
+        self._blobs = blobs
         self._signed: SignedRoot | None = None
 
     def receipt(self, index: int) -> bytes:
@@ -64,11 +84,11 @@ class EvidenceBuilder:
         hashes = tuple(self._reader.inclusion(index, head.size))
         return format_tlog_proof(TlogProof(index, hashes, head.checkpoint))
 
-    def bundle(self, subject: str, generator: str, progress: Progress | None = None) -> bytes:
-        """The history bundle of one twin, up to the newest published checkpoint.
+    def bundle(self, subject: str, generator: str, progress: Progress | None = None, *, models: bool = False) -> bytes:
+        """The history bundle of one twin, up to the newest published checkpoint; with `models` those that predicted.
 
         Raises `NotFound` if the log holds nothing about `subject`, `Corrupt` if an anchor records another history
-        than the log's.
+        than the log's, or a blob is damaged.
         """
         head = self._reader.head()
         own = self._indices(subject, head.size)
@@ -89,8 +109,22 @@ class EvidenceBuilder:
                 nodes=tuple(self._reader.many(indices, head.size)),
                 manifest=_manifest((raw for _, raw in entries), generator),
                 anchors=tuple(self._anchored(indices, head.size)),
+                blobs=self._models(entries) if models else {},
             )
         )
+
+    def _models(self, entries: Iterable[tuple[int, bytes]]) -> dict[bytes, bytes]:
+        """What the predictions among the entries were made by, the newest ones first if they are too many."""
+        found: dict[bytes, bytes] = {}
+        names = dict.fromkeys(
+            parse_prediction(statement.payload).model
+            for statement in (parse_statement(raw) for _, raw in reversed(list(entries)))
+            if statement.content_type == PREDICTION
+        )
+        for name in names:
+            if len(found) < MAX_BLOBS and self._blobs is not None and self._blobs.has(name):
+                found[name] = self._blobs.get(name)
+        return found
 
     def _indices(self, subject: str, size: int) -> list[int]:
         return [index for _, index in self._reader.scan(twin_prefix(subject)) if index < size]

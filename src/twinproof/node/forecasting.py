@@ -3,9 +3,10 @@
     predictor + readings in the log ─▶ rows ─▶ state of the twin ─▶ due? ─▶ forecast ─▶ `prediction` statement
 
 It signs with a key of its own, FOLDER/keys/forecast.pem (ES256, which contracts check), as `log_subject#forecast`,
-which the operator must grant `predict` (`twinproof predictor enable`). Where it stands is what it has stated: `until` of its
-newest prediction of a twin is the first entry that it did not read. So there is no cursor that could disagree with the
-log, and after a crash every row is predicted that was not, and none twice. Twins' states are rebuilt from the log.
+which the operator must grant `predict` (`twinproof predictor enable`). Where it stands is what it has stated: `until`
+of its newest prediction of a twin is the first entry that it did not read. So there is no cursor that could disagree
+with the log, and after a crash every row is predicted that was not, and none twice. Twins' states are rebuilt from the
+log.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Forecasting:
         self._reached = 0
         self._assignments = Assignments()
         self._twins: dict[str, _Twin] = {}
-        self._runs: dict[tuple[bytes, str | None, float], _Run] = {}
+        self._runs: dict[tuple[bytes, str, str | None, float], _Run] = {}
         self._unusable: dict[bytes, tuple[TwinproofError, bool]] = {}
         self._pending: dict[str, list[_Given]] = {}
         self._due: set[str] = set()
@@ -290,6 +291,9 @@ class Forecasting:
         for index, statement in logged_about(self._node.reader, subject):
             if index < self._reached and (rows := twin.rows.take(parse_payload(statement))):
                 given.append(_Given(index, statement, rows))
+        if not given and subject not in self._assignments.models:
+            # What has a predictor may be a model of twins.
+            return
         before = [each.entry for each in given if each.entry < standing.entry]
         twin.primer = before[-1] if before else -1
         self._twins[subject] = twin
@@ -297,7 +301,7 @@ class Forecasting:
             self._pending[subject] = given
 
     def _run(self, predictor: Predictor) -> _Run | None:
-        key = predictor.model, predictor.cycle, predictor.coverage
+        key = predictor.model, predictor.unit, predictor.cycle, predictor.coverage
         if key not in self._runs:
             try:
                 self._runs[key] = self._load(predictor)
@@ -343,7 +347,10 @@ class Forecasting:
                 self._assign(index, (subject,))
             case _:
                 twin = self._twins.get(subject)
-                if twin is not None and (rows := twin.rows.take(payload)):
+                if twin is None:
+                    if subject in self._assignments.predictors:
+                        self._assign(index, (subject,))
+                elif rows := twin.rows.take(payload):
                     self._pending.setdefault(subject, []).append(_Given(index, statement, rows))
 
     def _assign(self, index: int, subjects: Iterable[str]) -> None:

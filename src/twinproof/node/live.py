@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from twinproof.errors import StorageFailed
 from twinproof.node.automation import Automation, automation_key, has_key
-from twinproof.node.blobs import Blobs
 from twinproof.node.config import Config
 from twinproof.node.node import Clock, Node, WritingNode, open_log
 from twinproof.node.service_keys import FORECAST
@@ -112,7 +111,7 @@ def _forecasting(node: WritingNode, feed: Feed, states: StateView) -> Forecastin
         feed,
         states,
         FORECAST.key(node.folder, node.config.origin),
-        Blobs(node.folder),
+        node.blobs,
         clock=node.clock,
         every_rows=settings.every_rows,
         every_seconds=settings.every_seconds,

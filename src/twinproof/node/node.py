@@ -5,6 +5,7 @@ FOLDER/log.db             the log (SQLite)
 FOLDER/log.pin            the last checkpoint signed here; see twinproof.log.pin
 FOLDER/keys/              log.key, log-pq.key, operator.pem: mode 0600
 FOLDER/operator.json      the operator's signer card
+FOLDER/blobs/             what statements name by digest, such as models; see twinproof.node.blobs
 FOLDER/chain/anchors.db   evidence of where the log was anchored; see twinproof.node.anchor_store
 FOLDER/policy.txt         what to hand to an auditor: the C2SP trust policy of this log alone
 """
@@ -26,6 +27,7 @@ from twinproof.log.store import Entry
 from twinproof.log.writer import Writer
 from twinproof.node import keyring
 from twinproof.node.anchor_store import AnchorStore
+from twinproof.node.blobs import Blobs
 from twinproof.node.cards import SignerCard
 from twinproof.node.config import FILE_NAME, Config, check_origin, format_config, load_config
 from twinproof.node.evidence import EvidenceBuilder
@@ -113,7 +115,10 @@ class Node:
         self.reader = reader
         self.signers = signers
         self.anchors = AnchorStore(folder / ANCHORS)
-        self.evidence = EvidenceBuilder(reader, config.origin, PrivateKey(keys.EDDSA, signers[0].seed), self.anchors)
+        self.blobs = Blobs(folder)
+        self.evidence = EvidenceBuilder(
+            reader, config.origin, PrivateKey(keys.EDDSA, signers[0].seed), self.anchors, self.blobs
+        )
 
     @property
     def receipt_key(self) -> PublicKey:

@@ -241,6 +241,8 @@ KERNEL_RULES: Final[Mapping[str, Rule]] = {
     # Part of writing: a signer that lost its record needs number and digest to go on. It tells nothing else.
     "/streams": Rule.OPEN,
     "/bundle": Rule.TWIN,
+    # A model tells of all twins that it learnt from.
+    "/blobs/{digest}": Rule.ALL,
     "/checkpoint": Rule.HOLDER,
     "/tile/{path:path}": Rule.ALL,
     "/.well-known/scitt-keys": Rule.OPEN,

@@ -9,7 +9,8 @@
 | GET  /entries/{index}/tlog-proof        | C2SP tlog-proof                                           |
 | POST /entries/batch[?receipts=1]        | outcome of each statement of a CBOR sequence, checkpoint  |
 | GET  /streams?iss=…&sub=…               | head of a stream                                          |
-| GET  /bundle?sub=…                      | history bundle of a twin                                  |
+| GET  /bundle?sub=…[&models=1]           | history bundle of a twin                                  |
+| GET  /blobs/{digest}                    | what statements name by digest, such as models            |
 | GET  /checkpoint, /tile/…               | C2SP tlog-tiles                                           |
 | GET  /.well-known/scitt-keys[/{kid}]    | COSE keys of the receipts                                 |
 | GET  /health                            | 200 while statements are taken, else 503                  |
@@ -46,6 +47,9 @@ from twinproof.server.limits import RateLimit
 from twinproof.server.sending import LargeAnswers
 from twinproof.twin.evidence import MEDIA_TYPE
 from twinproof.twin.statement import MAX_STATEMENT, check_iri, shown
+
+OCTETS: Final = "application/octet-stream"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 T = TypeVar("T")
@@ -94,6 +98,7 @@ class Endpoints:
             Route("/entries/{index}/tlog-proof", self.tlog_proof, methods=get),
             Route("/streams", self.stream, methods=get),
             Route("/bundle", self.bundle, methods=get),
+            Route("/blobs/{digest}", self.blob, methods=get),
             Route("/checkpoint", self.checkpoint, methods=get),
             Route("/tile/{path:path}", self.tile, methods=get),
             Route("/.well-known/scitt-keys", self.keys, methods=get),
@@ -186,8 +191,16 @@ class Endpoints:
     @answered
     async def bundle(self, request: Request) -> Response:
         subject = check_iri(request.query_params.get("sub"), "sub")
-        make = partial(self.node.evidence.bundle, subject, f"twinproof {__version__}")
+        models = _flag(request, "models")
+        make = partial(self.node.evidence.bundle, subject, f"twinproof {__version__}", models=models)
         return await self.large.make(make, MEDIA_TYPE)
+
+    @answered
+    async def blob(self, request: Request) -> Response:
+        digits = request.path_params["digest"]
+        if not _DIGEST.fullmatch(digits):
+            raise Malformed("digest", "not 64 lower-case hexadecimal digits")
+        return await self.large.make(partial(self.node.blobs.get, bytes.fromhex(digits)), OCTETS)
 
     @answered
     async def checkpoint(self, request: Request) -> Response:

@@ -62,6 +62,7 @@ def _post(summary: str, given: str, answered: str, parameters: tuple[dict[str, A
 
 
 _READ: Final = (400, 401, 403, 404)
+_MODELS: Final = {"name": "models", "in": "query", "required": False, "schema": {"enum": ["0", "1"]}}
 _RECEIPTS: Final = {"name": "receipts", "in": "query", "required": False, "schema": {"enum": ["0", "1"]}}
 
 PATHS: Final[dict[str, Any]] = {
@@ -74,7 +75,14 @@ PATHS: Final[dict[str, Any]] = {
     "/streams": _get(
         "Head of a stream: seq and digest", CBOR, 400, 404, 413, parameters=(_parameter("iss", "query", _IRI), _SUB)
     ),
-    "/bundle": _get("History bundle of a twin", BUNDLE, *_READ, 413, parameters=(_SUB,)),
+    "/bundle": _get("History bundle of a twin", BUNDLE, *_READ, 413, parameters=(_SUB, _MODELS)),
+    "/blobs/{digest}": _get(
+        "What statements name by digest, such as models",
+        "application/octet-stream",
+        *_READ,
+        413,
+        parameters=(_parameter("digest", "path", {"type": "string", "pattern": "^[0-9a-f]{64}$"}),),
+    ),
     "/checkpoint": _get("The newest signed checkpoint", _TEXT, 401),
     "/tile/{path}": _get(
         "C2SP tlog-tiles",
