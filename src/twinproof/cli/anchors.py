@@ -137,7 +137,8 @@ def read_trust(options: dict[str, Any]) -> Trust:
 
 def _read_blocks(path: Path) -> Iterable[bytes]:
     try:
-        lines = read_file(path, MAX_BLOCKS, "blocks").decode("ascii").splitlines()
+        # At line feeds alone: splitlines ends a comment at form feeds and separators, too, which no editor shows.
+        lines = read_file(path, MAX_BLOCKS, "blocks").decode("ascii").split("\n")
     except UnicodeDecodeError:
         raise Malformed("blocks", f"{path}: not text") from None
     for number, line in enumerate(lines, start=1):
