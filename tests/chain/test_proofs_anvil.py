@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
+
+import pytest
 
 from tests.chain.anchoring import GAS, anchor_sizes, events
 from tests.chain.anvil import Anvil
 from tests.chain.embedded_rig import ADDRESSES, signed
+from tests.chain.lyingnode import LyingNode, Refuse
 from tests.verify.anchorkit import anchor, recorded, with_anchors
 from twinproof.chain.model import Receipt
 from twinproof.chain.proofs import prove_anchor
@@ -19,7 +23,12 @@ from twinproof.verify import verify_bundle
 FILLERS = 20
 
 
-def test_anchors_of_a_real_node_verify_offline(anvil: Anvil) -> None:
+def missing(*_: Any) -> Any:
+    raise Refuse(-32601, "the method does not exist")
+
+
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "fields"])
+def test_anchors_of_a_real_node_verify_offline(anvil: Anvil, raw: bool) -> None:
     log = recorded()
     for address in ADDRESSES[:2]:
         anvil.fund(address)
@@ -40,7 +49,11 @@ def test_anchors_of_a_real_node_verify_offline(anvil: Anvil) -> None:
 
         contract = anchor_sizes(send, log, 4, 10)
         found = events(chain)
-        evidence = [prove_anchor(chain, event) for event in found]
+        with closing(LyingNode(anvil.url)) as poor, closing(RpcClient(poor.url)) as other:
+            if not raw:  # many a node does not have it
+                poor.lies["eth_getRawTransactionByHash"] = poor.lies["debug_getRawBlock"] = missing
+            evidence = [prove_anchor(RpcChain(other, anvil.chain_id), event) for event in found]
+            assert len(poor.batches) <= 10 * len(found), "a block's transactions come together"
     heads = [check_anchor(part) for part in evidence]
     assert [(head.size, head.contract, head.index) for head in heads] == [
         (4, contract.address, FILLERS),

@@ -7,15 +7,24 @@ transactions of the block must make its roots, and the evidence must pass the ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from trie.hexary import HexaryTrie
 
 from twinproof.chain.encoding import encode_receipt
-from twinproof.chain.model import Chain, Log
+from twinproof.chain.model import Block, Chain, Log
 from twinproof.errors import BadProof, ChainLied, Malformed, NotFound
 from twinproof.proof import rlp
 from twinproof.proof.anchor import AnchorEvidence, check_anchor
 from twinproof.proof.keccak import keccak256
+
+
+@runtime_checkable
+class _Raw(Protocol):
+    """A chain that gives what lies in a block's tries, whatever types of transactions it has."""
+
+    def raw_receipts_of(self, block: bytes) -> list[bytes]: ...
+    def raw_transactions_of(self, block: bytes) -> list[bytes]: ...
 
 
 def prove_item(items: Sequence[bytes], index: int) -> tuple[bytes, tuple[bytes, ...]]:
@@ -40,13 +49,13 @@ def prove_anchor(chain: Chain, event: Log) -> AnchorEvidence:
         raise NotFound(f"the chain has no block {event.block.hex()}")
     if keccak256(header) != event.block:
         raise ChainLied(f"the header of block {event.number} does not have the block's hash")
-    receipts = chain.receipts_of(event.block)
+    receipts, transactions = _contents(chain, block)
     at = event.transaction_index
     if len(receipts) != len(block.transactions) or not 0 <= at < len(receipts):
         raise ChainLied(f"block {event.number}: {len(receipts)} receipts of {len(block.transactions)} transactions")
-    _, receipt_nodes = prove_item([encode_receipt(receipt) for receipt in receipts], at)
-    _, transaction_nodes = prove_item([_transaction(chain, known) for known in block.transactions], at)
-    position = event.position - sum(len(receipt.logs) for receipt in receipts[:at])
+    _, receipt_nodes = prove_item(receipts, at)
+    _, transaction_nodes = prove_item(transactions, at)
+    position = event.position - sum(map(_count_logs, receipts[:at]))
     evidence = AnchorEvidence(chain.chain_id, header, at, receipt_nodes, position, transaction_nodes)
     try:
         proved = check_anchor(evidence)
@@ -56,6 +65,20 @@ def prove_anchor(chain: Chain, event: Log) -> AnchorEvidence:
     if told != (proved.contract, (proved.log_id, proved.size.to_bytes(32, "big")), proved.root):
         raise ChainLied(f"block {event.number} holds another event than the one told")
     return evidence
+
+
+def _contents(chain: Chain, block: Block) -> tuple[list[bytes], list[bytes]]:
+    """What lies in the tries of its receipts and of its transactions."""
+    if isinstance(chain, _Raw):
+        return chain.raw_receipts_of(block.hash), chain.raw_transactions_of(block.hash)
+    receipts = [encode_receipt(receipt) for receipt in chain.receipts_of(block.hash)]
+    return receipts, [_transaction(chain, known) for known in block.transactions]
+
+
+def _count_logs(receipt: bytes) -> int:
+    """Of a receipt in the trie, of any type: networks add members behind the four that all have."""
+    fields = rlp.as_list(rlp.decode(receipt[1:] if receipt[0] < 0x80 else receipt, "receipt"), "receipt", 4, 16)
+    return len(rlp.as_list(fields[3], "receipt.logs", 0, len(receipt)))
 
 
 def _transaction(chain: Chain, known: bytes) -> bytes:

@@ -15,6 +15,7 @@ What it can always do is say nothing of something, or show an old or a private c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twinproof.chain.encoding import encode_receipt, ordered_root
@@ -26,13 +27,15 @@ from twinproof.chain.rpc_answers import (
     Fetched,
     read_block,
     read_log,
+    read_raw_block,
     read_receipt,
     read_transaction,
+    receipt_bytes,
     strictly,
     to_list,
 )
 from twinproof.chain.rpc_client import AnswerTooLarge, Call, Fault, RpcClient
-from twinproof.errors import ChainError, ChainLied, NonceTaken, WrongChain
+from twinproof.errors import ChainError, ChainLied, Malformed, NonceTaken, WrongChain
 
 
 class RpcChain:
@@ -161,6 +164,65 @@ class RpcChain:
                 "the receipts do not lead to the block's receipts root: a status, a log or the gas is false"
             )
         return receipts
+
+    # --- what lies in a block's tries, of transaction types too that nothing here knows ---
+
+    def raw_receipts_of(self, block: bytes) -> list[bytes]:
+        """The bytes under the block's receipts root, by its hash; empty if there is no such block.
+
+        Raises `ChainLied` unless they lead to that root.
+        """
+        found = self.block(block)
+        if found is None:
+            return []
+        told = self._one("eth_getBlockReceipts", format_data(block))
+        if isinstance(told, Fault):
+            told = self._ask([("eth_getTransactionReceipt", [format_data(one)]) for one in found.transactions])
+        raws: list[bytes] = []
+        with suppress(Malformed):
+            raws = [receipt_bytes(one) for one in to_list(told, "receipts")]
+        if ordered_root(raws) != found.receipts_root:
+            raws = self._debug("debug_getRawReceipts", block, _read_raws)
+        if ordered_root(raws) != found.receipts_root:
+            raise ChainLied(
+                "the receipts do not lead to the block's receipts root: one is false, or of a type that only a node "
+                "with debug_getRawReceipts can give"
+            )
+        return raws
+
+    def raw_transactions_of(self, block: bytes) -> list[bytes]:
+        """The bytes under the block's transactions root, by its hash; empty if there is no such block.
+
+        Raises `ChainLied` unless they lead to that root.
+        """
+        found = self.block(block)
+        if found is None:
+            return []
+        told = self._ask([("eth_getRawTransactionByHash", [format_data(one)]) for one in found.transactions])
+        raws: list[bytes] = []
+        with suppress(Malformed):
+            raws = [parse_data(one, "transaction", limit=MAX_DATA) for one in told]
+        if not all(raws) or ordered_root(raws) != found.transactions_root:
+            raws = self._debug("debug_getRawBlock", block, read_raw_block)
+        if ordered_root(raws) != found.transactions_root:
+            raws = self._put_together(found.transactions)
+        if ordered_root(raws) != found.transactions_root:
+            raise ChainLied("the transactions do not lead to the block's transactions root")
+        return raws
+
+    def _put_together(self, hashes: Sequence[bytes]) -> list[bytes]:
+        method = "eth_getTransactionByHash"
+        told = self._ask([(method, [format_data(one)]) for one in hashes])
+        with strictly(method):
+            return [read_transaction(one, named) for one, named in zip(told, hashes, strict=True)]
+
+    def _debug(self, method: str, block: bytes, read: Callable[[Any], list[bytes]]) -> list[bytes]:
+        """What few nodes offer; nothing where they do not."""
+        answer = self._one(method, format_data(block))
+        if answer is None or isinstance(answer, Fault):
+            return []
+        with strictly(method):
+            return [one for one in read(answer) if one]
 
     # --- transactions ---
 
@@ -321,6 +383,10 @@ class RpcChain:
                 raise ChainLied("the chain's node answers with logs that were not asked for, or out of order")
             before = place
         return logs
+
+
+def _read_raws(value: Any) -> list[bytes]:
+    return [parse_data(one, "receipt", limit=MAX_DATA) for one in to_list(value, "receipts")]
 
 
 def _at(block: int | None) -> str:

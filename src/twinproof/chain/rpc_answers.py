@@ -30,6 +30,8 @@ _LATER: Final = (
     ("parentBeaconBlockRoot", 32), ("requestsHash", 32),
 )  # fmt: skip
 """What the forks added, in order: EIP-1559, 4895, 4844 (two), 4788, 7685. Osaka adds none."""
+DEPOSIT: Final = 0x7E
+"""Type of the transactions by which the OP Stack brings in what happened on the chain below."""
 _BFT_MIX: Final = bytes.fromhex("63746963616c2062797a616e74696e65206661756c7420746f6c6572616e6365")
 """Istanbul's `mixHash`: the header's `extraData` ends with the committers' seals, which the hash leaves out."""
 
@@ -149,6 +151,29 @@ def read_receipt(value: Any) -> Receipt:
     return receipt
 
 
+def receipt_bytes(value: Any) -> bytes:
+    """What lies in the receipts trie, from the fields that are in it alone; raises `Malformed`.
+
+    Also of types that nothing else here knows: OP Stack's deposits, with the members that they add, and Arbitrum's,
+    which may use no gas. Whether it is right only the block's receipts root tells.
+    """
+    body = to_object(value, "receipt")
+    kind = parse_quantity(body.get("type", "0x0"), "receipt.type", bits=7)
+    status = parse_quantity(body.get("status"), "receipt.status", bits=1)
+    used = parse_quantity(body.get("cumulativeGasUsed"), "receipt.cumulativeGasUsed")
+    logs = [read_log(log) for log in to_list(body.get("logs"), "receipt.logs")]
+    items: list[rlp.Item] = [
+        rlp.integer(status),
+        rlp.integer(used),
+        logs_bloom(logs),
+        [[log.address, list(log.topics), log.data] for log in logs],
+    ]
+    if kind == DEPOSIT:
+        names = [name for name in ("depositNonce", "depositReceiptVersion") if body.get(name) is not None]
+        items += [rlp.integer(parse_quantity(body[name], f"receipt.{name}")) for name in names]
+    return (bytes((kind,)) if kind else b"") + rlp.encode(items)
+
+
 def _address(value: Any, field: str) -> bytes | None:
     return None if value is None else parse_data(value, field, size=20)
 
@@ -196,6 +221,16 @@ def read_transaction(value: Any, named: bytes) -> bytes:
     if keccak(raw) != named:
         raise Malformed("transaction", "is not the one that was asked for")
     return raw
+
+
+def read_raw_block(value: Any) -> list[bytes]:
+    """The transactions' bytes of a block's RLP, as debug_getRawBlock gives it; raises `Malformed`."""
+    parts = rlp.to_list(rlp.decode(parse_data(value, "block", limit=MAX_DATA), "block"), "block")
+    if len(parts) < 2:
+        raise Malformed("block", "has no transactions")
+    # Those without a type stand as lists, the others as byte strings.
+    listed = rlp.to_list(parts[1], "block.transactions")
+    return [one if isinstance(one, bytes) else rlp.encode(one) for one in listed]
 
 
 def _access(body: Json) -> list[rlp.Item]:
