@@ -83,6 +83,19 @@ def test_a_part_and_its_life(chain: EmbeddedChain, passports: PartPassport) -> N
     assert passports.life(7) == []
 
 
+def test_texts_that_are_none_hide_no_other_part(chain: EmbeddedChain, passports: PartPassport) -> None:
+    contract = passports.contract
+    data = contract.encode("mint", "P", "wrong", TWIN, LEAF)
+    assert data.count(b"wrong") == 1
+    transact(chain, MAKER, contract.address, data.replace(b"wrong", b"\xff\xfe\x80\x81\x82"))
+    transact(chain, MAKER, contract.address, contract.encode("mint", "P", "right", TWIN, LEAF))
+    first, second = passports.all_minted()
+    assert (first["serial"], first["manufacturer"], first["twin"]) == (None, MAKER.address, TWIN)
+    assert second["serial"] == "right"
+    assert passports.part(first["tokenId"]).manufacturer == MAKER.address
+    assert [happening.name for happening in passports.life(first["tokenId"])] == ["Minted"]
+
+
 def test_a_batch(chain: EmbeddedChain, passports: PartPassport) -> None:
     contract = passports.contract
     batch = batch_id_of(MAKER.address, "BOLT", "L")
@@ -95,7 +108,7 @@ def test_a_batch(chain: EmbeddedChain, passports: PartPassport) -> None:
 def test_events_are_found_across_ranges(
     chain: EmbeddedChain, passports: PartPassport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinproof.chain.parts.RANGE", 2)
+    monkeypatch.setattr("twinproof.chain.asking.RANGE", 2)
     contract = passports.contract
     for serial in ("A", "B", "C"):
         transact(chain, MAKER, contract.address, contract.encode("mint", "P", serial, TWIN, LEAF))
@@ -177,7 +190,7 @@ def terms(anchors: bytes, passports: bytes, **changes: object) -> Terms:
 def test_an_agreement_is_read_as_it_was_proposed(
     chain: EmbeddedChain, passports: PartPassport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twinproof.chain.agreements.RANGE", 2)
+    monkeypatch.setattr("twinproof.chain.asking.RANGE", 2)
     anchors = deploy(chain, "CheckpointAnchor").address
     contract = deploy(chain, "MaintenanceAgreement")
     agreements = Agreements(chain, contract.address)

@@ -208,6 +208,23 @@ def test_accounts_are_made_imported_and_shown(
     assert "empty" in cli.error("chain", "account", "new", tmp_path / "x.json", "--light", code=2)["message"]
 
 
+def test_passwords_are_typed_twice_for_a_new_keystore_and_once_to_open_it(
+    parties: Parties, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TWINPROOF_CHAIN_PASSWORD", raising=False)
+    monkeypatch.setattr("twinproof.cli.passwords.can_ask", lambda: True)
+    file = tmp_path / "typed.json"
+    made = cli("chain", "account", "new", file, "--light", "--json", given="one\ntwo\none\none\n")
+    assert "one" not in made.output.replace(str(tmp_path), "")
+    address = json.loads(made.stdout)["account"]
+    monkeypatch.setenv("TWINPROOF_CHAIN_PASSWORD", PASSWORD["TWINPROOF_CHAIN_PASSWORD"])
+    parties.operator_does("chain", "transfer", address, "0.1")
+    monkeypatch.delenv("TWINPROOF_CHAIN_PASSWORD")
+    back = ("chain", "transfer", parties.operator_address, "1gwei", "--folder", parties.node, "--account", file)
+    cli(*back, given="one\n")
+    assert "wrong" in cli(*back, given="two\n", code=1).stderr
+
+
 def test_coin_goes_over(parties: Parties) -> None:
     before = int(parties.operator_does("chain", "account", "show", "--account", parties.supplier)["balance"])
     done = parties.operator_does("chain", "transfer", parties.supplier_address, "20gwei")
@@ -296,6 +313,33 @@ def test_a_party_without_a_node_uses_the_network(
 )
 def test_where_the_chain_is_must_be_plain(cli: Cli, words: tuple[str, ...], message: str) -> None:
     assert message in cli.error("part", "find", *words, code=2)["message"]
+
+
+def test_without_the_extra_the_commands_say_what_to_install(parties: Parties) -> None:
+    blocked = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"coincurve", "eth", "eth_abi", "eth_hash", "eth_keys", "httpx", "rlp", "trie"}:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from twinproof.cli import main
+main(sys.argv[1:])
+"""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", blocked, *words], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    assert "agreement" in run("--help").stdout
+    folder = ("--folder", str(parties.node))
+    for words in (("part", "find"), ("anchor", "list"), ("chain", "verify"), ("chain", "transfer", HERE, "1")):
+        done = run(*words, *folder)
+        assert done.returncode == 2, done.stderr
+        assert "pip install 'twinproof[chain]'" in done.stderr
 
 
 # --- values -----------------------------------------------------------------------------------------

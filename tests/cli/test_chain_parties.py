@@ -71,6 +71,17 @@ def test_parts_are_found(accredited: Parties, cli: Cli) -> None:
     )
 
 
+def test_a_serial_does_not_reach_the_terminal_raw(accredited: Parties, cli: Cli) -> None:
+    us = accredited
+    token = mint(us, "S\x1b[2J\x9b", "BELL")
+    assert us.operator_does("part", "show", token)["serial"] == "S\x1b[2J\x9b"
+    for words in (("show", token), ("life", token), ("find", "--number", "BELL")):
+        said = cli("part", *words, "--folder", us.node).stdout
+        assert "\x1b" not in said
+        assert "\x9b" not in said
+        assert "S\N{REPLACEMENT CHARACTER}[2J" in said
+
+
 def test_batches_are_counted(accredited: Parties, cli: Cli) -> None:
     us = accredited
     batch = us.supplier_does("part", "batch", "release", "BOLT", "L1", 500, "--entry", "2")["batch"]

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.abi_types import encode_values, parse_parameters
-from twinproof.chain.asking import ask
+from twinproof.chain.asking import ask, logs_of
 from twinproof.chain.hexadecimal import keccak
-from twinproof.chain.model import Chain, Log
-from twinproof.errors import NotFound, Reverted
+from twinproof.chain.model import Chain, Log, Topics
+from twinproof.errors import Malformed, NotFound, Reverted
 
 NAME: Final = "PartPassport"
-RANGE: Final = 5000
-"""Blocks asked for at once."""
 _PART_ID: Final = parse_parameters(
     [
         {"name": "by", "type": "address"},
@@ -168,10 +166,13 @@ class PartPassport:
     def all_minted(
         self, first: int = 0, manufacturer: bytes | None = None, twin: bytes | None = None
     ) -> list[dict[str, Any]]:
-        """The arguments of all `Minted` events, of a manufacturer's or a twin's alone, in order."""
+        """The arguments of all `Minted` events, of a manufacturer's or a twin's alone, in order.
+
+        Texts that are not UTF-8, which the contract takes, are None.
+        """
         by = None if manufacturer is None else manufacturer.rjust(32, b"\0")
         logs = self._logs([self.contract.topic("Minted"), None, by, twin], first)
-        return [self.contract.event(log)[1] for log in logs]
+        return [self._read(log).args for log in logs]
 
     def life(self, token: int, first: int = 0) -> list[Happening]:
         """Every event that names the part first, in order."""
@@ -205,14 +206,19 @@ class PartPassport:
 
     def _happenings(self, event: str, token: int, first: int) -> list[Happening]:
         logs = self._logs([self.contract.topic(event), token.to_bytes(32, "big")], first)
-        return [Happening(*self.contract.event(log), log) for log in logs]
+        return [self._read(log) for log in logs]
 
-    def _logs(self, topics: list[Any], first: int) -> list[Log]:
-        head = self._chain.head().number
-        return [
-            log
-            for start in range(first, head + 1, RANGE)
-            for log in self._chain.logs(
-                first=start, last=min(start + RANGE - 1, head), addresses=[self.contract.address], topics=topics
-            )
-        ]
+    def _read(self, log: Log) -> Happening:
+        try:
+            return Happening(*self.contract.event(log), log)
+        except Malformed:
+            if len(log.topics) != 4 or log.topics[0] != self.contract.topic("Minted"):
+                raise
+            # The contract takes any bytes as text: what one manufacturer makes of that must not hide other parts.
+            token, by, twin = log.topics[1:]
+            texts = dict.fromkeys(("partNumber", "serial", "birth"))
+            args = {"tokenId": int.from_bytes(token, "big"), "manufacturer": by[-20:], "twin": twin, **texts}
+            return Happening("Minted", args, log)
+
+    def _logs(self, topics: Topics, first: int) -> list[Log]:
+        return list(logs_of(self._chain, self.contract, topics, first))

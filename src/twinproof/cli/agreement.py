@@ -25,13 +25,13 @@ from twinproof.cli.evidence_options import twin_of
 from twinproof.cli.options import FILE, json_option
 from twinproof.cli.output import count, print_json
 from twinproof.cli.receipts import Done, report
-from twinproof.cli.spending import chain_options, open_desk, spender_options
+from twinproof.cli.spending import ChainGroup, chain_options, open_desk, spender_options
 
 if TYPE_CHECKING:
     pass
 
 
-@click.group()
+@click.group(cls=ChainGroup)
 def agreement() -> None:
     """Maintenance agreements on the chain: orders that predictions place, paid from escrow (docs/agreements.md).
 

@@ -16,7 +16,7 @@ from twinproof.cli.options import FOLDER, NEW_FILE, json_option, write_new
 from twinproof.cli.output import count, print_json, utc
 from twinproof.cli.receipts import Done, report
 from twinproof.cli.refusal_hints import with_hint
-from twinproof.cli.spending import WAIT, Desk, open_desk, spender_options
+from twinproof.cli.spending import WAIT, ChainGroup, Desk, open_desk, spender_options
 from twinproof.errors import ChainUnreachable, Conflict, NotFound, Reverted
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from twinproof.node.anchoring import Anchoring
     from twinproof.node.node import Node
 
-RANGE = 5000
-"""Blocks asked for at once."""
 PAUSE = 0.5
 """Seconds between two rounds of waiting."""
 
 
-@click.group()
+@click.group(cls=ChainGroup)
 def anchor() -> None:
     """The log's heads on the chain: each proved to continue the one before, with its block's time.
 
@@ -49,10 +47,8 @@ class _Anchors:
     contract: CheckpointAnchor
     log_id: bytes
 
-    def events(self) -> Iterator[Anchored]:
-        first, head = self.desk.contracts.first_block, self.desk.chain.head().number
-        for start in range(first, head + 1, RANGE):
-            yield from self.contract.events(self.log_id, start, min(start + RANGE - 1, head))
+    def events(self) -> list[Anchored]:
+        return self.contract.events(self.log_id, self.desk.contracts.first_block, self.desk.chain.head().number)
 
     def described(self, one: Anchored) -> dict[str, Any]:
         found = self.desk.chain.receipt(one.log.transaction)
@@ -142,7 +138,7 @@ def now(as_json: bool, **where: Any) -> None:
             else:
                 click.echo(f"All {count(head.size, 'entry')} are anchored already, since {utc(head.time)}.")
             return
-        event = list(found.events())[-1]
+        event = found.events()[-1]
         receipt = found.desk.chain.receipt(event.log.transaction)
         if receipt is None:
             raise NotFound("the chain has no receipt of the anchor; was it reorganised? Try again")
@@ -278,7 +274,7 @@ def export(file: Path, folder: Path, force: bool, as_json: bool) -> None:
     An auditor takes such a file from somebody who watches the chain, not from who wants to be believed.
     """
     with _opened(folder) as found:
-        events = list(found.events())
+        events = found.events()
         lines = [f"# chain {found.desk.chain.chain_id}, contract {address_name(found.contract.address)}"]
         lines += [f"{hex_of(one.log.block)}  # {one.log.number}, {count(one.head.size, 'entry')}" for one in events]
     write_new(file, ("\n".join(lines) + "\n").encode(), force=force)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinproof.cli.chain_values import HASH, address_name, hex_of
+from twinproof.cli.chain_values import HASH, address_name, hex_of, visible
 from twinproof.cli.evidence_options import proof_of, twin_of
 from twinproof.cli.options import INDEX, IRI, TIME, json_option
 from twinproof.cli.output import print_json, utc
 from twinproof.cli.receipts import report
-from twinproof.cli.spending import Desk, chain_options, open_desk, spender_options
+from twinproof.cli.spending import ChainGroup, Desk, chain_options, open_desk, spender_options
 from twinproof.cli.tell import SETTING
 from twinproof.errors import Malformed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ZERO = bytes(32)
 
 
-@click.group()
+@click.group(cls=ChainGroup)
 def attest() -> None:
     """Claims about twins on the chain, in the shape of the Ethereum Attestation Service; `tell attest` is the log's.
 
@@ -192,7 +192,7 @@ def show(uid: bytes, as_json: bool, **where: Any) -> None:
     times = {name: utc(told[name]) for name in ("time", "expires", "revoked", "anchored") if told[name]}
     for name, value in {**told, **times}.items():
         if value is not None:
-            click.echo(f"{name:<12} {json.dumps(value) if isinstance(value, dict | bool) else value}")
+            click.echo(f"{name:<12} {json.dumps(value) if isinstance(value, dict | bool) else visible(value)}")
 
 
 def _shown(value: Any) -> Any:

@@ -14,14 +14,14 @@ from twinproof.cli.chain_values import address_name, coins, hex_of
 from twinproof.cli.options import FILE, FOLDER, json_option
 from twinproof.cli.output import print_json, utc
 from twinproof.cli.refusal_hints import with_hint
-from twinproof.cli.spending import Desk, need_chain_extra, open_desk, spender_options
+from twinproof.cli.spending import ChainGroup, Desk, open_desk, spender_options
 from twinproof.errors import ConfigError, Reverted
 
 REGISTRATION = 50_000
 """Gas for registering a log (contracts/gas.md): it cannot be estimated before the contract is there."""
 
 
-@click.group()
+@click.group(cls=ChainGroup)
 def chain() -> None:
     """The blockchain that a node anchors its log on: its own, in a file, or any EVM network.
 
@@ -61,7 +61,6 @@ def init(
     made at NODE/chain/account.json, with a password from the environment variable TWINPROOF_CHAIN_PASSWORD,
     --password-file or a prompt; one that is there already is kept. Give its address some coin before `chain deploy`.
     """
-    need_chain_extra()
     settings, address, made = set_up_chain(folder, driver, url, chain_id, password_file)
     if as_json:
         print_json({"driver": driver, "chain_id": made, "account": address_name(address)})

@@ -15,7 +15,7 @@ from twinproof.cli.options import FILE, NEW_FILE, json_option, read_file
 from twinproof.cli.output import print_json
 from twinproof.cli.passwords import new_password
 from twinproof.cli.receipts import report
-from twinproof.cli.spending import Desk, chain_options, need_chain_extra, open_desk, spender_options
+from twinproof.cli.spending import Desk, chain_options, open_desk, spender_options
 from twinproof.errors import ConfigError, Malformed
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def new(file: Path, password_file: Path | None, light: bool, as_json: bool) -> N
 
     The password comes from TWINPROOF_CHAIN_PASSWORD, --password-file or a prompt.
     """
-    need_chain_extra()
     from twinproof.chain.accounts import Account
 
     _write(file, Account.generate(), password_file, light, as_json)
@@ -102,7 +101,6 @@ def import_(file: Path, password_file: Path | None, light: bool, as_json: bool) 
 
     Never give a key as an argument: others on the machine can read those.
     """
-    need_chain_extra()
     from twinproof.chain.accounts import Account
 
     text = click.prompt("Key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(200)

@@ -12,7 +12,6 @@ import click
 from twinproof.cli.chain_values import hex_of
 from twinproof.cli.options import FOLDER, json_option
 from twinproof.cli.output import count, print_json, print_json_line
-from twinproof.cli.spending import need_chain_extra
 from twinproof.errors import ConfigError, NotFound
 
 
@@ -38,7 +37,6 @@ def serve(
     it by --url says --confirmations 0: its blocks come with transactions. Ends at SIGTERM or SIGINT.
     """
     path = embedded_file(folder)
-    need_chain_extra()
     from twinproof.chain.embedded import EmbeddedChain
 
     with EmbeddedChain.open(path, read_only=True) as embedded:
@@ -74,7 +72,6 @@ def verify(folder: Path, as_json: bool) -> None:
     Who keeps the newest block's hash elsewhere knows then that the chain was not rewritten.
     """
     path = embedded_file(folder)
-    need_chain_extra()
     from twinproof.chain.embedded import replay
 
     found = replay(path)
@@ -99,7 +96,6 @@ def compact(folder: Path, as_json: bool) -> None:
     It happens by itself now and then, too. The node may run beside it.
     """
     path = embedded_file(folder)
-    need_chain_extra()
     from twinproof.chain.embedded import EmbeddedChain
 
     before = path.stat().st_size

@@ -168,6 +168,13 @@ def order_name(order: int) -> str:
     return f"{order >> 32}-{order & 0xFFFFFFFF}"
 
 
+def visible(text: object) -> str:
+    """Text that others put on the chain, without what a terminal would act on."""
+    if text is None:
+        return "(no text)"
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+
+
 def token_name(token: int) -> str:
     """0x and 64 digits."""
     return f"{token:#066x}"

@@ -13,7 +13,7 @@ from twinproof.cli.output import utc
 from twinproof.cli.part_batch import batch
 from twinproof.cli.part_reading import STATUSES, find, life, passports_at, show
 from twinproof.cli.receipts import report
-from twinproof.cli.spending import open_desk, spender_options
+from twinproof.cli.spending import ChainGroup, open_desk, spender_options
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NO_LEAF = bytes(32)
 
 
-@click.group()
+@click.group(cls=ChainGroup)
 def part() -> None:
     """Passports of numbered parts on the chain: who made, owns and uses them, and what they are in (docs/parts.md).
 
@@ -80,9 +80,6 @@ def mint(
     birth = leaf_of(where["folder"], entry, leaf, "the birth statement")
     if birth is None:
         raise click.UsageError("A part begins with a statement: name it by --entry INDEX or by --leaf HASH.")
-    from twinproof.cli.spending import need_chain_extra
-
-    need_chain_extra()
     from twinproof.chain.parts import token_id_of
 
     with open_desk(**where) as desk:

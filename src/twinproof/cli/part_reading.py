@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinproof.cli.chain_values import ADDRESS, TOKEN, address_name, hex_of, token_name
+from twinproof.cli.chain_values import ADDRESS, TOKEN, address_name, hex_of, token_name, visible
 from twinproof.cli.evidence_options import twin_of
 from twinproof.cli.options import IRI, json_option
 from twinproof.cli.output import count, print_json, utc
@@ -50,7 +50,7 @@ def show(token: int, as_json: bool, **where: Any) -> None:
     if as_json:
         print_json(told)
         return
-    click.echo(f"{told['part_number']} {told['serial']}, {found.status.word}")
+    click.echo(f"{visible(told['part_number'])} {visible(told['serial'])}, {found.status.word}")
     for name in ("token", "manufacturer", "owner", "user", "twin", "birth", "parent"):
         if told[name] is not None:
             click.echo(f"  {name:<13} {told[name]}")
@@ -99,7 +99,9 @@ def life(token: int, as_json: bool, **where: Any) -> None:
                     for happening, at in rows])  # fmt: skip
         return
     for happening, at in rows:
-        told = ", ".join(f"{k} {_plain(k, v)}" for k, v in happening.args.items() if k not in ("tokenId", "from"))
+        told = ", ".join(
+            f"{k} {visible(_plain(k, v))}" for k, v in happening.args.items() if k not in ("tokenId", "from")
+        )
         click.echo(f"{utc(at)}  {happening.name:<14}  {told}")
     click.echo(count(len(rows), "event"))
 
@@ -141,5 +143,6 @@ def find(
         print_json([{"part_number": m["partNumber"], "serial": m["serial"], **_described(found)} for m, found in rows])
         return
     for minted, found in rows:
-        click.echo(f"{token_name(found.token)}  {minted['partNumber']} {minted['serial']}  {found.status.word}")
+        name = f"{visible(minted['partNumber'])} {visible(minted['serial'])}"
+        click.echo(f"{token_name(found.token)}  {name}  {found.status.word}")
     click.echo(count(len(rows), "part"))

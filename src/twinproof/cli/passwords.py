@@ -43,7 +43,12 @@ def new_password(keystore: Path, file: Path | None) -> str:
     return password
 
 
+def can_ask() -> bool:
+    """Whether somebody sits there to type it."""
+    return sys.stdin.isatty()
+
+
 def _prompt(text: str, *, confirm: bool) -> str:
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise ConfigError(f"the password is missing: set {VARIABLE}, or give --password-file")
     return str(click.prompt(text, hide_input=True, confirmation_prompt=confirm, err=True))

@@ -71,13 +71,28 @@ def spender_options(command: F) -> F:
     return chain_options(command)
 
 
+class ChainGroup(click.Group):
+    """A group of commands that need the EVM libraries, and say so where these are not installed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; raises `ConfigError` naming what is missing."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as problem:
+            raise _missing(problem) from None
+
+
+def _missing(problem: ModuleNotFoundError) -> ConfigError:
+    return ConfigError(f"the chain needs {problem.name}; install it with: pip install 'twinproof[chain]'")
+
+
 def need_chain_extra() -> None:
     """Raise `ConfigError` unless the EVM libraries are there."""
     try:
         import_module("twinproof.chain.accounts")
         import_module("twinproof.chain.rpc")
     except ModuleNotFoundError as problem:
-        raise ConfigError(f"the chain needs {problem.name}; install it with: pip install 'twinproof[chain]'") from None
+        raise _missing(problem) from None
 
 
 # --- the desk -------------------------------------------------------------------------------------
