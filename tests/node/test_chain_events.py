@@ -16,7 +16,6 @@ from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.model import Chain, Log
 from twinproof.errors import ChainUnreachable, ConfigError, Overloaded, StorageFailed, TwinproofError
-from twinproof.node import chain_events
 from twinproof.node.chain_events import ChainEvents
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.live import Live, open_live
@@ -253,7 +252,7 @@ def test_attestations_of_strangers_are_not_heard(
 
 
 def test_many_events_over_many_ranges_keep_their_order(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_events, "RANGE", 3)
+    monkeypatch.setattr("twinproof.chain.asking.RANGE", 3)
     for block in range(10):
         rig.chain.mine(rig.minted(block), rig.status(block, 1))
     assert rig.step()

@@ -14,9 +14,9 @@ import pytest
 from tests.builders import MODEL, ORIGIN, OTHER_TWIN, START, TWIN, signer
 from tests.node.chain_rig import ACCOUNTS, CHAIN_ID, Outbox, ScriptedSubmitter, deploy, new_chain, transact
 from tests.node.folders import OPERATOR_IRI, continue_log
+from twinproof.chain.agreements import Agreements
 from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.hexadecimal import keccak
-from twinproof.chain.ordering import Ordering
 from twinproof.errors import ChainUnreachable, TwinproofError
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
@@ -83,7 +83,7 @@ class Rig:
             self.live.feed,
             self.live.states,
             self.chain,
-            Ordering(self.chain, self.contract.address),
+            Agreements(self.chain, self.contract.address),
             self.anchoring,
             self.anchors.address,
             LOG_ID,

@@ -3,25 +3,26 @@
 agreements = Agreements(chain, address, first_block)
 proposal = agreements.proposal(7)                                # terms and twins, from the event
 data = agreements.contract.encode("agree", 7, proposal.terms)     # for a sender
+data = agreements.plan_order(proposal, proof)
 
 The contract keeps only a hash of an agreement's terms: whoever calls it brings them along.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from typing import Any, Final
 
 from twinproof.chain.abi import Artifact, Contract
-from twinproof.chain.asking import ask
+from twinproof.chain.anchors import Head
+from twinproof.chain.asking import ask, newest_log
 from twinproof.chain.model import Chain, Receipt
 from twinproof.errors import ChainLied, NotFound
 
 NAME: Final = "MaintenanceAgreement"
-RANGE: Final = 5000
-"""Blocks asked for at once."""
 NUMBER_BITS: Final = 32
 """An order's id is `agreement << 32 | number`."""
 
@@ -151,6 +152,33 @@ class Order:
         return self.id >> NUMBER_BITS
 
 
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A twin under an agreement."""
+
+    agreed: bool
+    """Whether the agreement covers the twin."""
+    number: int
+    """Orders that are final."""
+    order: int
+    """The latest order, or 0."""
+    open: bool
+    """Whether it is open."""
+    floor: int
+    """If there was an order, the next one needs a prediction at a higher log index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A statement and its place in an anchored log."""
+
+    statement: bytes
+    index: int
+    head: Head
+    path: Sequence[bytes]
+    """Inclusion path of `index` in the tree of `head.size`."""
+
+
 def order_key_of(chain_id: int, contract: bytes, order: int) -> bytes:
     """sha256(abi.encode(chain id, contract, order id)): what an installation statement names an order by."""
     return sha256(chain_id.to_bytes(32, "big") + contract.rjust(32, b"\0") + order.to_bytes(32, "big")).digest()
@@ -165,6 +193,11 @@ class Agreements:
         self._chain = chain
         self._first = first_block
 
+    @property
+    def address(self) -> bytes:
+        """20 bytes."""
+        return self.contract.address
+
     def ask(self, function: str, *arguments: object) -> Any:
         """The answer of a view function."""
         return ask(self._chain, self.contract, function, *arguments)
@@ -172,16 +205,11 @@ class Agreements:
     def proposal(self, id_: int) -> Proposal:
         """An agreement's terms and twins; raises `NotFound` if nobody proposed it."""
         topics = [self.contract.topic("Proposed"), id_.to_bytes(32, "big")]
-        last = self._chain.head().number
-        # Backwards: what is asked for is more often new than old.
-        while last >= self._first:
-            first = max(self._first, last - RANGE + 1)
-            logs = self._chain.logs(first=first, last=last, addresses=[self.contract.address], topics=topics)
-            for log in logs:
-                args = self.contract.event(log)[1]
-                return Proposal(id_, _terms(args["terms"]), tuple(args["twins"]))
-            last = first - 1
-        raise NotFound(f"nobody has proposed agreement {id_}")
+        log = newest_log(self._chain, self.contract, topics, self._first)
+        if log is None:
+            raise NotFound(f"nobody has proposed agreement {id_}")
+        args = self.contract.event(log)[1]
+        return Proposal(id_, _terms(args["terms"]), tuple(args["twins"]))
 
     def standing(self, id_: int) -> Standing:
         """How an agreement stands; raises `NotFound`."""
@@ -197,6 +225,10 @@ class Agreements:
             raise NotFound(f"agreement {id_ >> NUMBER_BITS} has no order {id_ & ((1 << NUMBER_BITS) - 1)}")
         return Order(id_, OrderState(state), *rest)
 
+    def episode(self, id_: int, twin: bytes) -> Episode:
+        """How things stand with a twin (SHA-256 of its IRI) under an agreement."""
+        return Episode(*self.ask("episodeOf", id_, twin))
+
     def owed(self, account: bytes, currency: bytes) -> int:
         """What an account may withdraw, in the currency's smallest unit."""
         return int(self.ask("owed", account, currency))
@@ -204,9 +236,19 @@ class Agreements:
     def made(self, receipt: Receipt, event: str) -> dict[str, Any]:
         """The arguments of this contract's event in a receipt; raises `ChainLied` if there is none."""
         for log in receipt.logs:
-            if log.address == self.contract.address and log.topics[:1] == (self.contract.topic(event),):
+            if log.address == self.address and log.topics[:1] == (self.contract.topic(event),):
                 return self.contract.event(log)[1]
         raise ChainLied(f"the receipt shows no {event}")
+
+    # --- placing orders ---------------------------------------------------------------------------
+
+    def plan_order(self, proposal: Proposal, proof: Proof) -> bytes:
+        """The call that places an order by proof of a prediction; anybody may make it."""
+        return self.contract.encode("order", proposal.id, proposal.terms, proof)
+
+    def try_order(self, data: bytes, sender: bytes) -> None:
+        """Ask the contract whether it would take `plan_order`'s call now; raises `Reverted` with its reason if not."""
+        self._chain.call(self.address, data, sender=sender)
 
 
 def _terms(values: tuple[Any, ...]) -> Terms:

@@ -15,7 +15,7 @@ from typing import Final
 
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.abi_types import encode_values, parse_parameters
-from twinproof.chain.asking import ask
+from twinproof.chain.asking import ask, logs_of
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Chain, Log
 from twinproof.errors import ChainLied, Malformed
@@ -97,9 +97,7 @@ class CheckpointAnchor:
     def events(self, log_id: bytes, first: int, last: int) -> list[Anchored]:
         """The log's anchors in blocks `first` to `last`, both included, in order."""
         topics = [self.contract.topic("Anchored"), log_id]
-        return [
-            self.read(log) for log in self._chain.logs(first=first, last=last, addresses=[self.address], topics=topics)
-        ]
+        return [self.read(log) for log in logs_of(self._chain, self.contract, topics, first, last)]
 
     def read(self, log: Log) -> Anchored:
         """An Anchored event; raises `Malformed`."""

@@ -17,9 +17,9 @@ import logging
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from twinproof.chain.anchors import NO_HEAD, Anchored, CheckpointAnchor, Head
+from twinproof.chain.asking import block_ranges
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Block, Chain, Log
 from twinproof.chain.proofs import prove_anchor
@@ -29,9 +29,6 @@ from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.config import ChainSettings
 from twinproof.node.node import Clock
 from twinproof.node.submissions import Submission, Submitter, is_replaced, is_undone
-
-RANGE: Final = 2000
-"""Blocks asked for at once."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,6 +99,8 @@ class Anchoring:
         self._told = ""
         self._fork: ForkedHistory | None = None
         self._wanted = 0
+        self._since = 0, 0.0
+        """Size of the newest head, and when it was met here."""
         self._have: set[tuple[bytes, int]] | None = None
         self._next = first_block
         self._end: Block | None = None
@@ -204,10 +203,9 @@ class Anchoring:
             self._have = {(keccak(one.header), one.index) for one in kept if one.chain_id == self._chain.chain_id}
         self._drop_gone()
         last = self._chain.head().number - self._confirmations
-        while self._next <= last:
-            upto = min(last, self._next + RANGE - 1)
+        for first, upto in block_ranges(self._next, last):
             end = self._chain.block(upto)
-            for anchored in self._anchors.events(self._log_id, self._next, upto):
+            for anchored in self._anchors.events(self._log_id, first, upto):
                 self._take(anchored)
             self._next, self._end = upto + 1, end
 
@@ -270,7 +268,14 @@ class Anchoring:
             return None
         if old.size == 0 or self._wanted > old.size or size - old.size >= self._settings.anchor_every_entries:
             return 0.0
-        return float(old.time + self._settings.anchor_every_seconds)
+        return min(float(old.time), self._seen(old)) + self._settings.anchor_every_seconds
+
+    def _seen(self, old: Head) -> float:
+        """Since when `old` is known here: a clock that was ahead for a moment leaves a chain of one's own ahead."""
+        now = self._clock()
+        if self._since[0] != old.size or self._since[1] > now:
+            self._since = old.size, now
+        return self._since[1]
 
     def _purpose(self, old: Head, attempt: int) -> str:
         place = f"{self._chain.chain_id}:{self._anchors.address.hex()}:{self._log_id.hex()}"

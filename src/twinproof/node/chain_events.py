@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from twinproof.chain.abi import Contract
+from twinproof.chain.asking import block_ranges
 from twinproof.chain.model import Block, Chain, Log
 from twinproof.errors import ConfigError, InternalError, Malformed, NotFound, StorageFailed, TwinproofError
 from twinproof.node.chain_subjects import Subjects
@@ -30,8 +31,6 @@ from twinproof.twin.grants import log_subject
 from twinproof.views.feed import Feed
 from twinproof.views.state import StateView
 
-RANGE: Final = 2000
-"""Blocks asked for at once."""
 MAX_QUEUE: Final = 4096
 """Statements that wait; the chain is read on when they are fewer."""
 MEMORY: Final = 4096
@@ -139,10 +138,11 @@ class ChainEvents:
         self._stating.deliver()
         last = self._chain.head().number - self._confirmations
         self._follow_reorganisation()
-        while self._next <= last and len(self._stating) < MAX_QUEUE:
-            upto = min(last, self._next + RANGE - 1)
+        for first, upto in block_ranges(self._next, last):
+            if len(self._stating) >= MAX_QUEUE:
+                break
             end = self._chain.block(upto)
-            self._read(self._next, upto)
+            self._read(first, upto)
             self._next, self._end = upto + 1, end
             self._stating.deliver()
 
@@ -200,8 +200,8 @@ class ChainEvents:
     def _meet_twins(self) -> None:
         """Twins that the log speaks of for the first time, among them some that the chain spoke of before."""
         met = self._new_twins() & self._unknown
-        for first in range(self._first, self._next if met else 0, RANGE):
-            self._read(first, min(self._next, first + RANGE) - 1, met)
+        for first, last in block_ranges(self._first, self._next - 1 if met else -1):
+            self._read(first, last, met)
         self._unknown -= met
 
     # --- reading --------------------------------------------------------------------------------

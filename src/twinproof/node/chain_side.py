@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from twinproof.chain.abi import Artifact, Contract
+from twinproof.chain.agreements import Agreements
 from twinproof.chain.anchors import CheckpointAnchor
 from twinproof.chain.model import Chain
-from twinproof.chain.ordering import Ordering
 from twinproof.chain.sender import Sender
 from twinproof.errors import ConfigError, TwinproofError
 from twinproof.node import chain_setup
@@ -121,13 +121,13 @@ def _side(
         events = _events(node, feed, states, chain, contracts, wait, sender.address)
         tasks["chain events"] = Task("chain events", events.step, tick)
     if settings.relay:
-        ordering = Ordering(chain, contracts.addresses["MaintenanceAgreement"], contracts.first_block)
+        agreements = Agreements(chain, contracts.addresses["MaintenanceAgreement"], contracts.first_block)
         relay = Relay(
             node.reader,
             feed,
             states,
             chain,
-            ordering,
+            agreements,
             anchoring,
             anchors.address,
             contracts.log_id,

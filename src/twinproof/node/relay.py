@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from twinproof.chain.agreements import Agreements, Proof, Proposal
 from twinproof.chain.model import Chain
-from twinproof.chain.ordering import Agreement, Ordering, Proof
 from twinproof.errors import ChainUnreachable, InternalError, NotAuthorised, NotFound, Reverted, TwinproofError
 from twinproof.log.reader import Reader
 from twinproof.node.anchoring import Anchoring
@@ -105,7 +105,7 @@ class Relay:
         feed: Feed,
         states: StateView,
         chain: Chain,
-        ordering: Ordering,
+        agreements: Agreements,
         anchoring: Anchoring,
         anchors: bytes,
         log_id: bytes,
@@ -124,7 +124,9 @@ class Relay:
         self._feed = feed
         self._states = states
         self._chain = chain
-        self._ordering = ordering
+        self._agreements = agreements
+        self._proposals: dict[int, Proposal] = {}
+        """By number: an agreement's terms never change."""
         self._anchoring = anchoring
         self._anchors = anchors
         self._log_id = log_id
@@ -294,22 +296,22 @@ class Relay:
 
     def _bring(self, key: tuple[str, str], case: _Case) -> None:
         twin, policy = key[0], case.policy
-        if policy.chain != self._chain.chain_id or policy.contract != self._ordering.address:
+        if policy.chain != self._chain.chain_id or policy.contract != self._agreements.address:
             self._close(key, case, "refused", "the policy names another chain or contract than this node's")
             return
-        agreement = self._ordering.agreement(policy.agreement)
-        if agreement is None:
+        proposal = self._proposal(policy.agreement)
+        if proposal is None:
             self._later(key, case, "waiting", f"nobody has proposed agreement {policy.agreement} yet")
             return
-        if (agreement.anchors, agreement.log_id) != (self._anchors, self._log_id):
-            self._close(key, case, "refused", f"agreement {agreement.id} is about another log")
+        if (proposal.terms.anchors, proposal.terms.log_id) != (self._anchors, self._log_id):
+            self._close(key, case, "refused", f"agreement {proposal.id} is about another log")
             return
         name = sha256(twin.encode()).digest()
-        episode = self._ordering.episode(agreement.id, name)
+        episode = self._agreements.episode(proposal.id, name)
         if not episode.agreed:
-            self._close(key, case, "refused", f"agreement {agreement.id} does not cover the twin")
+            self._close(key, case, "refused", f"agreement {proposal.id} does not cover the twin")
             return
-        purpose = self._purpose(agreement, name, episode.number)
+        purpose = self._purpose(proposal.id, name, episode.number)
         submission, attempt = self._find(purpose)
         if submission is not None and self._on_its_way(submission, episode.open):
             self._say(key, case, "sent", "the order is on its way")
@@ -321,19 +323,29 @@ class Relay:
         elif episode.order and case.forecast.index <= episode.floor:
             self._close(key, case, "taken", f"order {episode.order} came of this prediction or a newer one")
         else:
-            self._order(key, case, agreement, f"{purpose}:{attempt}")
+            self._order(key, case, proposal, f"{purpose}:{attempt}")
 
-    def _purpose(self, agreement: Agreement, twin: bytes, episode: int) -> str:
-        place = f"{self._chain.chain_id}:{self._ordering.address.hex()}:{agreement.id}"
+    def _proposal(self, agreement: int) -> Proposal | None:
+        """An agreement's terms; None if nobody proposed it yet."""
+        if agreement not in self._proposals:
+            try:
+                self._proposals[agreement] = self._agreements.proposal(agreement)
+            except NotFound:
+                return None
+        return self._proposals[agreement]
+
+    def _purpose(self, agreement: int, twin: bytes, episode: int) -> str:
+        place = f"{self._chain.chain_id}:{self._agreements.address.hex()}:{agreement}"
         return f"order:{place}:{twin.hex()}:{episode}:{self._submitter.address.hex()[:8]}"
 
-    def _order(self, key: tuple[str, str], case: _Case, agreement: Agreement, purpose: str) -> None:
+    def _order(self, key: tuple[str, str], case: _Case, proposal: Proposal, purpose: str) -> None:
         if not self._stands(key[0], case):
             self._close(key, case, "refused", "the predictor's grant does not hold any more")
             return
         age = self._chain.head().time - case.forecast.time
-        if age > agreement.max_age:
-            self._close(key, case, "stale", f"the prediction is {age} s old, the agreement allows {agreement.max_age}")
+        allowed = proposal.terms.max_age
+        if age > allowed:
+            self._close(key, case, "stale", f"the prediction is {age} s old, the agreement allows {allowed}")
             return
         head = self._anchoring.covering(case.forecast.index)
         if head is None:
@@ -344,10 +356,10 @@ class Relay:
             return
         path = self._reader.inclusion(case.forecast.index, head.size)
         proof = Proof(self._reader.entry(case.forecast.index), case.forecast.index, head, path)
-        data = self._ordering.plan(agreement, proof)
+        data = self._agreements.plan_order(proposal, proof)
         try:
-            self._ordering.try_order(data, self._submitter.address)
-            self._submitter.submit(purpose, self._ordering.address, data)
+            self._agreements.try_order(data, self._submitter.address)
+            self._submitter.submit(purpose, self._agreements.address, data)
         except Reverted as refusal:
             self._refused(key, case, refusal)
             return
@@ -387,7 +399,8 @@ class Relay:
         elif name in PASSING:
             self._later(key, case, "waiting", str(refusal))
         else:
-            self._ordering.forget(case.policy.agreement)
+            # A reorganisation may have given the number to another agreement: its terms are looked up again.
+            self._proposals.pop(case.policy.agreement, None)
             self._close(key, case, "refused", str(refusal))
 
     # --- decisions, for people --------------------------------------------------------------------
