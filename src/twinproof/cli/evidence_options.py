@@ -14,11 +14,8 @@ from twinproof.cli.spending import Desk
 from twinproof.errors import NotFound
 
 if TYPE_CHECKING:
-    from twinproof.chain.ordering import Proof
+    from twinproof.chain.agreements import Proof
     from twinproof.node.node import Node
-
-RANGE = 5000
-"""Blocks asked for at once."""
 
 
 def twin_of(iri: str) -> bytes:
@@ -59,15 +56,14 @@ def proof_of(desk: Desk, entry: int, anchors: bytes, log_id: bytes) -> Proof:
 
     `anchors` is the CheckpointAnchor contract that will be asked, `log_id` the log there.
     """
+    from twinproof.chain.agreements import Proof
     from twinproof.chain.anchors import CheckpointAnchor
-    from twinproof.chain.ordering import Proof
 
     contract = CheckpointAnchor(desk.chain, anchors)
     with _log(desk.folder) as node:
         statement = node.reader.entry(entry)
         last = desk.chain.head().number
-        for start in range(desk.contracts.first_block, last + 1, RANGE):
-            for found in contract.events(log_id, start, min(start + RANGE - 1, last)):
-                if found.head.size > entry and node.reader.root(found.head.size) == found.head.root:
-                    return Proof(statement, entry, found.head, node.reader.inclusion(entry, found.head.size))
+        for found in contract.events(log_id, desk.contracts.first_block, last):
+            if found.head.size > entry and node.reader.root(found.head.size) == found.head.root:
+                return Proof(statement, entry, found.head, node.reader.inclusion(entry, found.head.size))
     raise NotFound(f"entry {entry} is not anchored yet; do so with: twinproof anchor now --folder {desk.folder}")
