@@ -80,6 +80,18 @@ def test_anchors_are_listed_and_exported(parties: Parties, cli: Cli, tmp_path: P
     assert "exists" in cli.error("anchor", "export", blocks, "--folder", parties.node, code=2)["message"]
 
 
+def test_a_log_changes_owners_in_two_steps(parties: Parties) -> None:
+    us = parties
+    us.operator_does("anchor", "transfer", us.supplier_address)
+    assert us.operator_does("anchor", "status")["owner"] == us.operator_address
+    us.supplier_does("anchor", "accept")
+    assert us.operator_does("anchor", "status")["owner"] == us.supplier_address
+    assert "NotOwner" in us.refused("anchor", "transfer", us.operator_address)
+    us.supplier_does("anchor", "transfer", us.operator_address)
+    us.operator_does("anchor", "accept")
+    assert us.operator_does("anchor", "status")["owner"] == us.operator_address
+
+
 def test_a_forked_log_is_told(parties: Parties, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from twinproof.log.reader import Reader
 

@@ -84,7 +84,12 @@ def test_a_network_is_asked_for_before_it_is_paid(
     assert cli.json("anchor", "now", *where)["transaction"] is None
     assert cli.json("anchor", "list", *where)[0]["cost"] == done["cost"]
     balance = int(network.rpc("eth_getBalance", HERE, "latest"), 16)
-    paid = cli.json("chain", "transfer", HERE, "1.5", "--yes", *where)
+    with monkeypatch.context() as patch:
+        answer(patch)
+        said = cli("chain", "transfer", HERE, "1.5", *where, "--json", given="y\n")
+    assert "pays        1.5 coins" in said.stderr
+    paid = json.loads(said.stdout)
+    assert f"Sent as {paid['transaction']}" in said.stderr
     assert int(network.rpc("eth_getBalance", HERE, "latest"), 16) - balance == 15 * 10**17
     assert paid["gas"] == 21_000
     spent = cli.json("chain", "status", *where)["spent"]

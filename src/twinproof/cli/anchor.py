@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from twinproof.cli.anchor_owner import accept, transfer
 from twinproof.cli.chain_values import address_name, coins, hex_of
 from twinproof.cli.options import FOLDER, NEW_FILE, json_option, write_new
 from twinproof.cli.output import count, print_json, utc
@@ -38,6 +39,10 @@ def anchor() -> None:
 
     A node that is being served anchors by itself (docs/chain.md).
     """
+
+
+for _command in (transfer, accept):
+    anchor.add_command(_command)
 
 
 @dataclass

@@ -30,6 +30,7 @@ HINTS: Final = {
     "NotAllowed": f"another party of the agreement is to do this; {_OTHER}",
     "AlreadyAgreed": "nothing is left to do",
     "NotActive": "the supplier agrees first (twinproof agreement agree ID), and no party has suspended or ended it",
+    "WrongValue": "coin goes along only where the currency is the chain's own; an ERC-20 is deposited afterwards",
     "InsufficientEscrow": "put money into the escrow: twinproof agreement deposit ID AMOUNT",
     "WrongTerms": "the agreement is not what the event told; was the chain reorganised? Try again",
     "NotAnchored": "anchor the log first: twinproof anchor now",

@@ -5,7 +5,7 @@
 
 On a network a command says what it would do and cost, and asks; `--yes` goes without. The embedded chain's money is
 worth nothing, so there nobody is asked. A command that was interrupted and is given again goes on with the transaction
-that it had signed.
+that it had signed, unless that was settled meanwhile, by a served node for example.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from twinproof.cli.chain_values import address_name, coins
+from twinproof.cli.chain_values import address_name, coins, hex_of
 from twinproof.cli.options import FILE, FOLDER
 from twinproof.cli.passwords import ask_password
 from twinproof.cli.receipts import Done
@@ -213,7 +213,10 @@ class Desk:
                 estimate = self.sender.estimate(to, data, value)
                 self.confirm(what, estimate.gas, estimate.likely, estimate.most, value)
                 waiting = f"command {secrets.token_hex(16)}"
-            self.sender.submit(waiting, to, data, value)
+            entry = self.sender.submit(waiting, to, data, value)
+            if self.real and entry.live and is_terminal():
+                sent = hex_of(self.outbox.attempts(entry)[-1].hash)
+                click.echo(f"Sent as {sent}; waiting until it counts (Ctrl-C leaves it on its way)", err=True)
             return self.done(what, self.sender.wait(waiting, WAIT))
         except Reverted as refusal:
             raise with_hint(refusal) from None
