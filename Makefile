@@ -1,4 +1,4 @@
-# Every target sets up what it needs in .venv and contracts/node_modules: hash-locked packages only, nothing outside the folder.
+# Every target sets up what it needs in .venv, contracts/node_modules and web/node_modules: hash-locked packages only, nothing outside the folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,8 +9,9 @@ BIN := .venv/bin
 UV := .venv/.uv
 READY := .venv/.ready
 MODULES := contracts/node_modules/.ready
-# Without Node.js the tests that need the Solidity compiler or anvil are skipped.
-NODE := $(if $(shell command -v node && command -v npm),$(MODULES))
+WEB := web/node_modules/.ready
+# Without Node.js the tests that need the Solidity compiler, anvil or the TypeScript verifier are skipped.
+NODE := $(if $(shell command -v node && command -v npm),$(MODULES) $(WEB))
 CODE := src tests $(if $(wildcard bench/*.py),bench) $(if $(wildcard examples/*.py examples/*/*.py),examples)
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 export UV_PYTHON_DOWNLOADS := never
@@ -50,7 +51,7 @@ upgrade: $(UV) ## the same with the newest versions
 	$(MAKE) lock COMPILE="$(COMPILE) --upgrade"
 
 clean: ## remove everything that these targets made
-	rm -rf .venv contracts/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv contracts/node_modules web/node_modules web/dist dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A python3 that is new enough, unless the caller names one: make PYTHON=/path/to/python3.12 test
@@ -75,4 +76,8 @@ $(READY): $(UV) requirements/dev.txt pyproject.toml
 
 $(MODULES): contracts/package.json contracts/package-lock.json
 	cd contracts && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(WEB): web/package.json web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

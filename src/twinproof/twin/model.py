@@ -37,7 +37,7 @@ def format_model(model: ModelDocument) -> bytes:
 def parse_model(payload: bytes, issued_at: int = 0) -> ModelDocument:
     """Read a model payload; raises `Malformed` naming the key. The document itself is not read."""
     value = fields(cbor.decode(payload, what="model"), "model", ("language", "document"))
-    if value["language"] not in LANGUAGES:
+    if type(value["language"]) is not str or value["language"] not in LANGUAGES:
         raise Malformed("model.language", f"none of {', '.join(sorted(LANGUAGES))}")
     if type(value["document"]) is not bytes or not value["document"]:
         raise Malformed("model.document", "not bytes, or empty")

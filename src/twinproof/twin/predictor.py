@@ -139,7 +139,7 @@ def read_predictor(value: cbor.Value) -> Predictor:
     """Read a decoded predictor payload; raises `Malformed` naming the key."""
     what = "predictor"
     value = fields(value, what, ("model", "stage", "unit", "coverage", "trained"), ("cycle", "card", "text"))
-    if value["stage"] not in frozenset(Stage):
+    if value["stage"] not in tuple(Stage):
         raise Malformed(f"{what}.stage", f"{shown(value['stage'])} is none of {', '.join(Stage)}")
     coverage = finite(value["coverage"], f"{what}.coverage")
     if not 0 < coverage < 1:
