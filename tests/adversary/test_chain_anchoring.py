@@ -142,3 +142,24 @@ def test_a_log_that_went_back_does_not_fork_the_anchored_one(rig: Rig) -> None:
         assert not rig.anchoring.step()
         assert isinstance(rig.anchoring.problem, ForkedHistory)
     assert rig.sizes() == [rig.size]
+
+
+def test_a_clock_that_was_ahead_for_a_moment(rig: Rig) -> None:
+    """The embedded chain cannot go back in time; the log is anchored every hour of the corrected clock all the same."""
+    decade = 10 * 365 * 86_400
+    rig.grow()
+    rig.clock.advance(decade)
+    assert rig.anchoring.step()
+    rig.clock.advance(-decade)
+    assert rig.chain.head().time > rig.clock() + decade - HOUR
+    rig.grow()
+    assert rig.anchoring.step()
+    assert rig.sizes() == [rig.size - 1]
+    for again in (False, True):
+        if again:
+            rig.restart()
+            rig.grow()
+            rig.anchoring.step()
+        rig.wait(HOUR + 60)
+        assert rig.anchoring.step()
+        assert rig.sizes()[-1] == rig.size
