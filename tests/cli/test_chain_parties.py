@@ -136,6 +136,21 @@ def test_an_agreement_from_proposal_to_end(accredited: Parties, cli: Cli) -> Non
     assert "max age          172,800 s" in told
 
 
+def test_amounts_of_an_erc20_are_said_in_its_units(accredited: Parties, cli: Cli) -> None:
+    us = accredited
+    # Any contract will do: nothing is taken from it here.
+    token = us.operator_does("chain", "status")["contracts"]["Attestations"]
+    id_ = propose(us, deposit="0", currency=f'"{token}"', price='"250000000units"')
+    found = us.operator_does("agreement", "show", id_)
+    assert (found["price"], found["terms"]["currency"]) == ("250000000", token)
+    assert "price            250,000,000 units" in cli("agreement", "show", id_, "--folder", us.node).stdout
+    for words in (("deposit", id_, "1.5"), ("reclaim", id_, "1.5"), ("deposit", id_, "3wei")):
+        assert "smallest unit" in us.refused("agreement", *words, code=2)
+    assert "InsufficientEscrow" in us.refused("agreement", "reclaim", id_, "5units")
+    owed = cli("agreement", "owed", "--currency", token, "--folder", us.node).stdout
+    assert owed == f"{us.operator_address} is owed 0 units.\n"
+
+
 def order(us: Parties, id_: int) -> str:
     entry = us.predict(20.0)
     us.operator_does("anchor", "now")
