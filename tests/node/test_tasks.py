@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
+from twinproof.errors import ChainUnreachable, InternalError
+from twinproof.node.tasks import Rounds as NodeRounds
 from twinproof.node.tasks import Task
 
 FOREVER = 10_000.0
@@ -71,3 +75,40 @@ def test_stopping_ends_a_rest_and_what_never_began() -> None:
     failing.start()
     failing.stop()
     Task("test", Rounds(), FOREVER).stop()
+
+
+class Failing(NodeRounds):
+    """Raises what it is given, one thing a round."""
+
+    def __init__(self, *problems: Exception | None) -> None:
+        super().__init__("the test")
+        self.problems = list(problems)
+        self.repaired = 0
+
+    def _round(self) -> None:
+        if (problem := self.problems.pop(0)) is not None:
+            raise problem
+
+    def _after_defect(self) -> None:
+        self.repaired += 1
+
+
+def test_a_failure_is_kept_and_said_once_until_a_round_goes_well(caplog: pytest.LogCaptureFixture) -> None:
+    gone = ChainUnreachable("gone")
+    service = Failing(gone, gone, None, gone)
+    assert not service.step()
+    assert str(service.problem) == "gone"
+    assert not service.step()
+    assert len(caplog.records) == 1
+    assert (service.step(), service.problem) == (True, None)
+    assert not service.step()
+    assert [record.message for record in caplog.records] == [f"{gone.code}: gone"] * 2
+
+
+def test_a_defect_is_a_failure_that_is_put_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    service = Failing(ZeroDivisionError("by zero"), None)
+    assert not service.step()
+    assert isinstance(service.problem, InternalError)
+    assert "ZeroDivisionError: by zero" in str(service.problem)
+    assert (service.repaired, caplog.records[0].message) == (1, "the test failed")
+    assert service.step()

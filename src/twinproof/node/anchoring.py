@@ -23,12 +23,13 @@ from twinproof.chain.asking import block_ranges
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Block, Chain, Log
 from twinproof.chain.proofs import prove_anchor
-from twinproof.errors import ConfigError, ForkedHistory, InternalError, TooLarge, TwinproofError
+from twinproof.errors import ConfigError, ForkedHistory, TooLarge, TwinproofError
 from twinproof.log.reader import Reader
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.config import ChainSettings
 from twinproof.node.node import Clock
 from twinproof.node.submissions import Submission, Submitter, is_replaced, is_undone
+from twinproof.node.tasks import Rounds
 from twinproof.proof import rlp
 from twinproof.proof.anchor import MAX_HEADER_ITEMS, AnchorEvidence
 
@@ -65,8 +66,10 @@ class AnchorReport:
     """Whether the chain contradicts this log; nothing is anchored any more."""
 
 
-class Anchoring:
+class Anchoring(Rounds):
     """One per log and chain. `step` does one round; `tasks.Task` runs rounds in a thread."""
+
+    LEVEL = logging.ERROR
 
     def __init__(
         self,
@@ -84,8 +87,7 @@ class Anchoring:
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
         """`first_block` is the one that made the contract."""
-        self.problem: TwinproofError | None = None
-        """The last failure; None once a round went well."""
+        super().__init__("anchoring", on_problem)
         self.report = AnchorReport()
         self._reader = reader
         self._chain = chain
@@ -97,8 +99,6 @@ class Anchoring:
         self._clock = clock
         self._confirmations = confirmations
         self._first = first_block
-        self._on_problem = on_problem
-        self._told = ""
         self._fork: ForkedHistory | None = None
         self._wanted = 0
         self._since = 0, 0.0
@@ -129,31 +129,14 @@ class Anchoring:
 
     # --- a round --------------------------------------------------------------------------------
 
-    def step(self) -> bool:
-        """Collect evidence, and anchor if it is due; False if something failed, which `problem` tells."""
-        self.problem = None
-        try:
-            self._step()
-        except ForkedHistory as problem:
+    def _report(self, problem: TwinproofError) -> None:
+        if isinstance(problem, ForkedHistory):
             self._fork = problem
-            self._report_problem(problem)
-        except TwinproofError as problem:
-            self._report_problem(problem)
-        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
-            _LOG.exception("anchoring failed")
-            self._report_problem(InternalError(f"{type(problem).__name__}: {problem}"))
-        return self.problem is None
-
-    def _report_problem(self, problem: TwinproofError) -> None:
-        self.problem = problem
         self.report = replace(self.report, problem=f"{problem.code}: {problem}", forked=self._fork is not None)
-        if self._on_problem is not None:
-            self._on_problem(problem)
-        elif str(problem) != self._told:
-            self._told = str(problem)
-            _LOG.error("%s: %s", problem.code, problem)
+        super()._report(problem)
 
-    def _step(self) -> None:
+    def _round(self) -> None:
+        """Collect evidence, and anchor if it is due."""
         if self._fork is not None:
             # For good: whoever holds the other history must be found before anything is added to either.
             raise self._fork

@@ -36,6 +36,7 @@ from twinproof.errors import (
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import Clock, WritingNode
 from twinproof.node.service_keys import PATIENCE, Service
+from twinproof.node.tasks import Rounds
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.alarm import ALARM, AlarmTransition, format_transition
 from twinproof.twin.grants import Capability
@@ -100,7 +101,7 @@ class _Waiting:
     attempts: int = 0
 
 
-class Automation:
+class Automation(Rounds):
     """One per node. `step` does one round; `start` and `stop` run rounds in a thread."""
 
     def __init__(
@@ -115,10 +116,8 @@ class Automation:
         max_queue: int = MAX_QUEUE,
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
-        """`on_problem` hears of every failure, in the automation's thread; it must not raise."""
+        super().__init__("the automation", on_problem)
         self.issuer = issuer_of(node.config.origin)
-        self.problem: TwinproofError | None = None
-        """The last failure; None once a round went well."""
         self.stated = 0
         """Transitions that became entries."""
         self.dropped = 0
@@ -129,13 +128,11 @@ class Automation:
         self._key = key
         self._settings = settings
         self._clock = clock
-        self._on_problem = on_problem
         self._max_queue = max_queue
         self._engine: Engine | None = None
         self._reached = 0
         self._queue: deque[_Waiting] = deque()
         self._heads: dict[str, StreamHead | None] = {}
-        self._told = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -174,28 +171,14 @@ class Automation:
             healthy = self.step()
             pause = 0.0 if healthy else TICK
 
-    def step(self) -> bool:
-        """Judge what is new, look at the clock, deliver; False if something failed, which `problem` tells."""
-        self.problem = None
-        try:
-            self._judge()
-            if self.problem is None:
-                self._deliver()
-        except TwinproofError as problem:
-            self._report(problem)
-        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
-            _LOG.exception("the automation failed at entry %d and goes on behind it", self._reached - 1)
-            self._report(InternalError(f"{type(problem).__name__}: {problem}"))
-        return self.problem is None
+    def _after_defect(self) -> None:
+        _LOG.error("it goes on behind entry %d", self._reached - 1)
 
-    def _report(self, problem: TwinproofError) -> None:
-        self.problem = problem
-        if self._on_problem is not None:
-            self._on_problem(problem)
-        elif str(problem) != self._told:
-            # A node whose automation was never enabled says so once, not every second.
-            self._told = str(problem)
-            _LOG.warning("%s: %s", problem.code, problem)
+    def _round(self) -> None:
+        """Judge what is new, look at the clock, deliver."""
+        self._judge()
+        if self.problem is None:
+            self._deliver()
 
     # --- judging ------------------------------------------------------------------------------
 

@@ -18,13 +18,14 @@ from typing import Final, NamedTuple
 from twinproof.chain.abi import Contract
 from twinproof.chain.asking import block_ranges
 from twinproof.chain.model import Block, Chain, Log
-from twinproof.errors import ConfigError, InternalError, Malformed, NotFound, StorageFailed, TwinproofError
+from twinproof.errors import ConfigError, Malformed, NotFound, StorageFailed, TwinproofError
 from twinproof.node.chain_subjects import Subjects
 from twinproof.node.node import Clock, WritingNode
 from twinproof.node.service_keys import CHAIN, PATIENCE
 from twinproof.node.statements import logged
 from twinproof.node.stating import Stating
 from twinproof.node.submissions import is_replaced
+from twinproof.node.tasks import Rounds
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.chain_event import CHAIN_EVENT, ChainEvent, event_args, format_chain_event, parse_chain_event
 from twinproof.twin.grants import log_subject
@@ -44,7 +45,7 @@ class _Stated(NamedTuple):
     event: ChainEvent
 
 
-class ChainEvents:
+class ChainEvents(Rounds):
     """One per node. `step` does one round; `tasks.Task` runs rounds in a thread."""
 
     def __init__(
@@ -63,9 +64,8 @@ class ChainEvents:
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
         """`first_block` is the block that made the first of `contracts`; `speakers` as `Subjects` takes them."""
+        super().__init__("following the chain", on_problem)
         self.issuer = CHAIN.issuer(node.config.origin)
-        self.problem: TwinproofError | None = None
-        """The last failure; None once a round went well."""
         self.stated = 0
         """Events that became entries."""
         self.retracted = 0
@@ -82,9 +82,7 @@ class ChainEvents:
         self._first = first_block
         self._confirmations = confirmations
         self._speakers = speakers
-        self._on_problem = on_problem
         self._stating = Stating[_Stated](node, self.issuer, key, clock, taken=self._took, refused=self._refuse)
-        self._told = ""
         self._restart()
 
     def _restart(self) -> None:
@@ -109,27 +107,8 @@ class ChainEvents:
         """Statements that are not in the log yet."""
         return len(self._stating)
 
-    def step(self) -> bool:
-        """Read what is new on the chain and state it; False if something failed, which `problem` tells."""
-        self.problem = None
-        try:
-            self._step()
-        except TwinproofError as problem:
-            self._report(problem)
-        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
-            _LOG.exception("following the chain failed")
-            self._report(InternalError(f"{type(problem).__name__}: {problem}"))
-        return self.problem is None
-
-    def _report(self, problem: TwinproofError) -> None:
-        self.problem = problem
-        if self._on_problem is not None:
-            self._on_problem(problem)
-        elif str(problem) != self._told:
-            self._told = str(problem)
-            _LOG.warning("%s: %s", problem.code, problem)
-
-    def _step(self) -> None:
+    def _round(self) -> None:
+        """Read what is new on the chain and state it."""
         if not CHAIN.is_enabled(self._node, self._key):
             raise ConfigError("the node may not state what the chain says; let it with: twinproof chain enable")
         if not self._opened:

@@ -18,13 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from twinproof.errors import ConfigError, Corrupt, InternalError, Malformed, NotFound, StorageFailed, TwinproofError
+from twinproof.errors import ConfigError, Corrupt, Malformed, NotFound, StorageFailed, TwinproofError
 from twinproof.node.assignments import Assignments
 from twinproof.node.blobs import Blobs
 from twinproof.node.node import Clock, WritingNode
 from twinproof.node.service_keys import FORECAST, PATIENCE
 from twinproof.node.statements import logged, logged_about
 from twinproof.node.stating import Stating
+from twinproof.node.tasks import Rounds
 from twinproof.prognosis import quality
 from twinproof.prognosis.live import LiveFleet
 from twinproof.prognosis.quality import Forecast
@@ -104,7 +105,7 @@ class _Twin:
         return [Read(issuer, *self.streams[issuer]) for issuer in sorted(self.streams)]
 
 
-class Forecasting:
+class Forecasting(Rounds):
     """One per node. `step` does one round; `tasks.Task` runs rounds in a thread."""
 
     def __init__(
@@ -121,9 +122,8 @@ class Forecasting:
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
         """A prediction is due after `every_rows` rows of a twin, at least `every_seconds` after the one before."""
+        super().__init__("forecasting", on_problem)
         self.issuer = FORECAST.issuer(node.config.origin)
-        self.problem: TwinproofError | None = None
-        """The last failure; None once a round went well."""
         self.stated = 0
         """Predictions that became entries."""
         self.refused = 0
@@ -138,9 +138,7 @@ class Forecasting:
         self._clock = clock
         self._every_rows = every_rows
         self._every_seconds = every_seconds
-        self._on_problem = on_problem
         self._stating = Stating[Stated](node, self.issuer, key, clock, taken=self._took, refused=self._refuse)
-        self._told = ""
         self._restart()
 
     def _restart(self) -> None:
@@ -177,29 +175,13 @@ class Forecasting:
 
     # --- running ------------------------------------------------------------------------------
 
-    def step(self) -> bool:
-        """Read what is new and state what is due; False if something failed, which `problem` tells."""
-        self.problem = None
-        try:
-            self._step()
-        except TwinproofError as problem:
-            self._report(problem)
-        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
-            _LOG.exception("forecasting failed; twins' states are rebuilt from the log")
-            self._stating.clear()
-            self._restart()
-            self._report(InternalError(f"{type(problem).__name__}: {problem}"))
-        return self.problem is None
+    def _after_defect(self) -> None:
+        """The twins' states are rebuilt from the log."""
+        self._stating.clear()
+        self._restart()
 
-    def _report(self, problem: TwinproofError) -> None:
-        self.problem = problem
-        if self._on_problem is not None:
-            self._on_problem(problem)
-        elif str(problem) != self._told:
-            self._told = str(problem)
-            _LOG.warning("%s: %s", problem.code, problem)
-
-    def _step(self) -> None:
+    def _round(self) -> None:
+        """Read what is new and state what is due."""
         if not FORECAST.is_enabled(self._node, self._key):
             raise ConfigError("the node may not state predictions; let it with: twinproof predictor enable")
         # First what waits: who opens anew must find it in the log.

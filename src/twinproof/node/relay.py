@@ -20,12 +20,13 @@ from typing import Final
 
 from twinproof.chain.agreements import Agreements, Proof, Proposal
 from twinproof.chain.model import Chain
-from twinproof.errors import ChainUnreachable, InternalError, NotAuthorised, NotFound, Reverted, TwinproofError
+from twinproof.errors import ChainUnreachable, NotAuthorised, NotFound, Reverted, TwinproofError
 from twinproof.log.reader import Reader
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.node import Clock
 from twinproof.node.statements import logged, logged_about
 from twinproof.node.submissions import Submission, Submitter, is_undone
+from twinproof.node.tasks import Rounds
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.grants import Capability
@@ -96,7 +97,7 @@ class _Known:
         return {**self.policies.get(self.models.get(twin, ""), {}), **self.policies.get(twin, {})}
 
 
-class Relay:
+class Relay(Rounds):
     """One per node. `step` does one round; `tasks.Task` runs rounds in a thread."""
 
     def __init__(
@@ -116,8 +117,7 @@ class Relay:
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
         """`on_due` wakes the anchoring when a prediction waits for it."""
-        self.problem: TwinproofError | None = None
-        """The last failure; None once a round went well."""
+        super().__init__("the relay", on_problem)
         self.decisions: Counter[str] = Counter()
         """placed, taken (there is an order already), stale, refused, waiting (for money, an anchor, the parties)."""
         self._reader = reader
@@ -133,8 +133,6 @@ class Relay:
         self._submitter = submitter
         self._clock = clock
         self._on_due = on_due
-        self._on_problem = on_problem
-        self._told = ""
         self._authority = Authority()
         self._known = _Known()
         self._lock = threading.Lock()
@@ -151,7 +149,7 @@ class Relay:
     def step(self) -> bool:
         """Judge what is new and bring on what is due; False if something failed, which `problem` tells."""
         with self._lock:
-            return self._step()
+            return super().step()
 
     def follow(self) -> bool:
         """Take in what is new in the log, and no more: for whoever is called at each publication."""
@@ -163,27 +161,11 @@ class Relay:
                 return False
             return True
 
-    def _step(self) -> bool:
-        self.problem = None
-        try:
-            self._learn()
-            for key, case in list(self._cases.items()):
-                if case.next_try <= self._clock():
-                    self._advance(key, case)
-        except TwinproofError as problem:
-            self._report(problem)
-        except Exception as problem:  # noqa: BLE001 - a defect here must not take the node down, nor go unheard
-            _LOG.exception("the relay failed")
-            self._report(InternalError(f"{type(problem).__name__}: {problem}"))
-        return self.problem is None
-
-    def _report(self, problem: TwinproofError) -> None:
-        self.problem = problem
-        if self._on_problem is not None:
-            self._on_problem(problem)
-        elif str(problem) != self._told:
-            self._told = str(problem)
-            _LOG.warning("%s: %s", problem.code, problem)
+    def _round(self) -> None:
+        self._learn()
+        for key, case in list(self._cases.items()):
+            if case.next_try <= self._clock():
+                self._advance(key, case)
 
     # --- what the log says ------------------------------------------------------------------------
 
