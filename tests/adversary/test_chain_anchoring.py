@@ -12,9 +12,9 @@ from tests.builders import ORIGIN, START
 from tests.node.chain_rig import ACCOUNTS, deploy, transact
 from tests.node.folders import OPERATOR_IRI
 from tests.node.test_anchoring import HOUR, LOG_ID, SETTINGS, Rig
-from twinproof.chain.anchors import CheckpointAnchor
+from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.model import Block
-from twinproof.errors import ChainError, ForkedHistory, TwinproofError
+from twinproof.errors import ChainError, ConfigError, ForkedHistory, TwinproofError
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.node import init_node, open_node
 from twinproof.testing import ManualClock
@@ -163,3 +163,22 @@ def test_a_clock_that_was_ahead_for_a_moment(rig: Rig) -> None:
         rig.wait(HOUR + 60)
         assert rig.anchoring.step()
         assert rig.sizes()[-1] == rig.size
+
+
+def test_the_id_of_another_log_is_not_taken(rig: Rig) -> None:
+    """contracts.json of another node with the same account: its log could never be anchored again."""
+    other = log_id_of("other.example/log", ACCOUNTS[0].address)
+    call = rig.anchors.plan_registration("other.example/log", ACCOUNTS[0].address)
+    transact(rig.chain, ACCOUNTS[0], rig.anchors.address, call)
+    rig.grow()
+    task = Anchoring(
+        rig.node.reader, rig.chain, rig.anchors, other, rig.submitter, rig.store,
+        settings=SETTINGS, clock=rig.clock, on_problem=rig.problems.append,
+    )  # fmt: skip
+    for _ in range(2):
+        assert not task.step()
+        assert isinstance(task.problem, ConfigError)
+        assert "other.example/log" in str(task.problem)
+    assert rig.anchors.latest(other).count == 0
+    assert rig.anchoring.step()
+    assert rig.sizes() == [rig.size]

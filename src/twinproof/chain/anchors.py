@@ -15,7 +15,7 @@ from typing import Final
 
 from twinproof.chain.abi import Artifact, Contract
 from twinproof.chain.abi_types import encode_values, parse_parameters
-from twinproof.chain.asking import ask, logs_of
+from twinproof.chain.asking import ask, logs_of, newest_log
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Chain, Log
 from twinproof.errors import ChainLied, Malformed
@@ -82,6 +82,11 @@ class CheckpointAnchor:
         """Who anchors the log's heads; None if it is not registered."""
         owner = self._ask("ownerOf", log_id)
         return owner if isinstance(owner, bytes) and any(owner) else None
+
+    def origin(self, log_id: bytes, first: int) -> str | None:
+        """The name that the log was registered under; None if that was not in block `first` or later."""
+        log = newest_log(self._chain, self.contract, [self.contract.topic("LogRegistered"), log_id], first)
+        return None if log is None else str(self.contract.event(log)[1]["origin"])
 
     def latest(self, log_id: bytes, *, block: int | None = None) -> Latest:
         """The newest anchored head, as of a block."""

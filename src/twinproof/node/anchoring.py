@@ -101,6 +101,8 @@ class Anchoring(Rounds):
         self._first = first_block
         self._fork: ForkedHistory | None = None
         self._wanted = 0
+        self._named = False
+        """Whether the id is known to be this log's."""
         self._since = 0, 0.0
         """Size of the newest head, and when it was met here."""
         self._have: set[tuple[bytes, int]] | None = None
@@ -163,6 +165,7 @@ class Anchoring(Rounds):
         if not latest.count:
             if self._anchors.owner(self._log_id) is None:
                 raise ConfigError("the log is not registered with the contract; do so with: twinproof chain deploy")
+            self._check_name()
             return NO_HEAD, 0
         head = Head(latest.size, latest.time, self._root(latest.size))
         # While we asked, another block may have taken this one's place.
@@ -173,6 +176,16 @@ class Anchoring(Rounds):
                 "this log: the history was forked. Nothing will be anchored; compare this log with what others have"
             )
         return head, latest.count
+
+    def _check_name(self) -> None:
+        """The first anchor under an id gives it to its log for ever: it must not be that of another log of ours."""
+        if self._named:
+            return
+        ours = self._reader.head().checkpoint.split(b"\n")[0].decode()
+        told = self._anchors.origin(self._log_id, self._first)
+        if told not in (None, ours):
+            raise ConfigError(f"contracts.json has the log id of {told}, and this log is {ours}; nothing is anchored")
+        self._named = True
 
     def _root(self, size: int) -> bytes:
         have = self._reader.head().size
