@@ -46,6 +46,7 @@ COVERS: Final = {
 FILLED: Final = {
     "/tile/{path:path}": "/tile/0/000.p/2",
     "/.well-known/scitt-keys/{kid}": "/.well-known/scitt-keys/00",
+    "/blobs/{digest}": f"/blobs/{'00' * 32}",
     "/streams": f"/streams?{urlencode({'iss': 'urn:example:device:1', 'sub': TWIN})}",
     "/api/v1/models/document": f"/api/v1/models/document?id={MODEL_ID}",
     "/api/v1/models/summary": f"/api/v1/models/summary?id={MODEL_ID}",

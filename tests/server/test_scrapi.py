@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.builders import DEVICE, ORIGIN, STRANGER, TWIN
 from tests.server.process import CBOR, COSE, Answer, Served
+from twinproof.node.blobs import Blobs
 from twinproof.proof import cbor, merkle
 from twinproof.proof.keys import PublicKey
 from twinproof.proof.receipt import check_inclusion_receipt, parse_receipt
@@ -196,6 +197,25 @@ def test_bundle(served: Served) -> None:
     refusal(served.client.get("/bundle?sub=x"), 400, "Malformed request", "malformed: sub")
 
 
+def test_a_bundle_carries_the_models_of_its_predictions_if_asked_to(served: Served) -> None:
+    served.grow()
+    plain = served.client.get(f"/bundle?{urlencode({'sub': TWIN})}")
+    asked = served.client.get(f"/bundle?{urlencode({'sub': TWIN, 'models': '1'})}")
+    assert asked.body == plain.body  # nothing is predicted here
+    refusal(
+        served.client.get(f"/bundle?{urlencode({'sub': TWIN, 'models': 'yes'})}"), 400, "Malformed request", "models"
+    )
+
+
+def test_blobs(served: Served) -> None:
+    name = Blobs(served.node.folder).put(b"a model")
+    answer = served.client.get(f"/blobs/{name.hex()}")
+    assert (answer.status, answer.headers["content-type"], answer.body) == (200, "application/octet-stream", b"a model")
+    refusal(served.client.get(f"/blobs/{'00' * 32}"), 404, "Not Found", "no blob 0000")
+    refusal(served.client.get(f"/blobs/{name.hex().upper()}"), 400, "Malformed request", "malformed: digest")
+    refusal(served.client.get("/blobs/00"), 400, "Malformed request", "malformed: digest")
+
+
 def test_health(served: Served) -> None:
     answer = served.client.get("/health")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
@@ -213,6 +233,7 @@ ROUTES = {
     "/entries/0/tlog-proof": "GET, HEAD",
     "/streams": "GET, HEAD",
     "/bundle": "GET, HEAD",
+    "/blobs/x": "GET, HEAD",
     "/checkpoint": "GET, HEAD",
     "/tile/0/000": "GET, HEAD",
     "/.well-known/scitt-keys": "GET, HEAD",

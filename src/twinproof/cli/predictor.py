@@ -121,7 +121,12 @@ def list_predictors(about: str, folder: Path | None, url: str | None, as_json: b
 
 
 def _json(found: Predictor) -> dict[str, Any]:
-    return {str(name): value for name, value in predictor_map(found).items()}
+    told = {str(name): _hex(value) for name, value in predictor_map(found).items()}
+    return {**told, "trained": {name: _hex(value) for name, value in told["trained"].items()}}
+
+
+def _hex(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 @predictor.command()
