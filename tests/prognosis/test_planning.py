@@ -58,6 +58,14 @@ def test_no_plan_is_below_a_bound(problem: Problem, data: st.DataObject) -> None
             continue
 
 
+def test_bounds_by_hand() -> None:
+    none = (0.0, 0.0, 0.0)
+    # A crew in slot 0 costs 1 more: a stays in slot 2 for 1, b pays 2 in slot 0; less 1 for the one that is there.
+    assert lower_bound(PROBLEM, ((1.0, 0.0, 0.0), none)) == 1 + 2 - 1
+    # A spare by slot 2 costs 1 more: a pays 2; less 2 for the two that are delivered by then.
+    assert lower_bound(PROBLEM, (none, (0.0, 0.0, 1.0))) == 2 + 1 - 2
+
+
 def test_multipliers_that_bound_nothing_are_refused() -> None:
     fine = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
     assert lower_bound(PROBLEM, fine) == 2.0
