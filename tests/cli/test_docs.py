@@ -84,6 +84,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in links if not (page.parent / target).exists()] == []
 
 
+def test_every_page_is_in_the_table_of_contents() -> None:
+    folder = ROOT / "docs"
+    listed = {target for target, _ in LINK.findall((folder / "README.md").read_text())}
+    pages = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")} - {"README.md"}
+    assert sorted(pages - listed) == []
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "cli.md").read_text()
     for item in fields(Limits):
