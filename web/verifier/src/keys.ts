@@ -6,7 +6,7 @@
 
 import { ed25519 } from "@noble/curves/ed25519";
 import { p256 } from "@noble/curves/nist";
-import { sha256 } from "@noble/hashes/sha2";
+import { sha256, sha512 } from "@noble/hashes/sha2";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa";
 
 import { concat, equalBytes, toHex, toNumber } from "./bytes.js";
@@ -45,6 +45,7 @@ export class PublicKey {
   readonly thumbprint: Uint8Array;
   readonly id: string;
   private imported: Promise<CryptoKey | undefined> | undefined;
+  private edwards: Ed25519Key | undefined;
 
   constructor(
     readonly algorithm: bigint,
@@ -72,7 +73,10 @@ export class PublicKey {
   /** Whether `signature` is this key's over `message`. */
   async verifies(message: Uint8Array, signature: Uint8Array): Promise<boolean> {
     if (signature.length !== SIGNATURE_SIZE) return false;
-    if (this.algorithm === EDDSA ? !plausibleEd25519(this.raw, signature) : !lowS(signature)) return false;
+    if (this.algorithm === EDDSA) {
+      this.edwards ??= new Ed25519Key(this.raw);
+      if (!this.edwards.isPlausible(signature)) return false;
+    } else if (!lowS(signature)) return false;
     this.imported ??= this.import();
     const key = await this.imported;
     if (!key) return this.verifiesAlone(message, signature);
@@ -81,7 +85,7 @@ export class PublicKey {
   }
 
   private verifiesAlone(message: Uint8Array, signature: Uint8Array): boolean {
-    if (this.algorithm === EDDSA) return verifiesEd25519(this.raw, message, signature);
+    if (this.edwards) return this.edwards.verifies(message, signature);
     return p256.verify(signature, sha256(message), concat(Uint8Array.of(4), this.raw), { prehash: false, lowS: true });
   }
 
@@ -133,37 +137,63 @@ function lowS(signature: Uint8Array): boolean {
 
 // --- Ed25519 ------------------------------------------------------------------------------------
 
-const goodKeys = new Map<string, boolean>();
+type EdPoint = InstanceType<typeof ed25519.Point>;
 
-/** Whether the bytes are the canonical encoding of a point that is not of small order. */
-function isGoodPoint(raw: Uint8Array): boolean {
+/** Uses of a key after which tables for it pay: making them costs as much as some twenty signatures. */
+const OFTEN = 20;
+
+/** The point that the bytes are the canonical encoding of, unless it is of small order. */
+function parsePoint(raw: Uint8Array): EdPoint | undefined {
   const y = toNumber(Uint8Array.from(raw, (byte, i) => (i === 31 ? byte & 0x7f : byte)).reverse());
-  if (y >= ED25519_PRIME) return false;
+  if (y >= ED25519_PRIME) return undefined;
   try {
-    return !ed25519.Point.fromHex(raw, false).isSmallOrder();
+    const point = ed25519.Point.fromHex(raw, false);
+    return point.isSmallOrder() ? undefined : point;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** What platforms judge differently, decided here once for all of them: the key, and the range of S. */
-function plausibleEd25519(key: Uint8Array, signature: Uint8Array): boolean {
-  const name = toHex(key);
-  let good = goodKeys.get(name);
-  if (good === undefined) goodKeys.set(name, (good = isGoodPoint(key)));
-  return good && toNumber(signature.slice(32).reverse()) < ED25519_ORDER;
+/** The canonical encodings of the points of small order, without the sign bit. */
+const SMALL_ORDER: ReadonlySet<string> = new Set([
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+]);
+
+function isSmallOrder(encoded: Uint8Array): boolean {
+  const unsigned = encoded.slice();
+  unsigned[31]! &= 0x7f;
+  return SMALL_ORDER.has(toHex(unsigned));
 }
 
-/** RFC 8032 §5.1.7 without the cofactor: R is what S·B - k·A encodes as. noble's own check multiplies by 8. */
-function verifiesEd25519(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  const a = ed25519.Point.fromHex(key, false);
-  const r = signature.subarray(0, 32);
-  const s = toNumber(signature.slice(32).reverse());
-  const hash = ed25519.CURVE.hash(concat(r, key, message)) as Uint8Array;
-  const k = toNumber(hash.slice().reverse()) % ED25519_ORDER;
-  const base = s === 0n ? ed25519.Point.ZERO : ed25519.Point.BASE.multiplyUnsafe(s);
-  const expected = base.subtract(k === 0n ? ed25519.Point.ZERO : a.multiplyUnsafe(k));
-  return equalBytes(expected.toBytes(), r);
+/** What platforms judge differently, decided here once for all of them: the key, R of small order, the range of S. */
+class Ed25519Key {
+  private readonly point: EdPoint | undefined;
+  private uses = 0;
+
+  constructor(private readonly raw: Uint8Array) {
+    this.point = parsePoint(raw);
+  }
+
+  isPlausible(signature: Uint8Array): boolean {
+    if (!this.point || isSmallOrder(signature.subarray(0, 32))) return false;
+    return toNumber(signature.slice(32).reverse()) < ED25519_ORDER;
+  }
+
+  /** RFC 8032 §5.1.7 without the cofactor: R is what S·B - k·A encodes as. noble's own check multiplies by 8. */
+  verifies(message: Uint8Array, signature: Uint8Array): boolean {
+    if (!this.point) return false;
+    if (++this.uses === OFTEN) this.point.precompute(8);
+    const r = signature.subarray(0, 32);
+    const s = toNumber(signature.slice(32).reverse());
+    const k = toNumber(sha512(concat(r, this.raw, message)).reverse()) % ED25519_ORDER;
+    const base = s === 0n ? ed25519.Point.ZERO : ed25519.Point.BASE.multiplyUnsafe(s);
+    const expected = base.subtract(k === 0n ? ed25519.Point.ZERO : this.point.multiplyUnsafe(k));
+    return equalBytes(expected.toBytes(), r);
+  }
 }
 
 // --- ML-DSA-44 ----------------------------------------------------------------------------------
