@@ -80,6 +80,8 @@ def test_a_state_tells_predictions_parts_and_orders(tmp_path: Path) -> None:
             "until": 7,
             "drivers": {},
             "episode": None,
+            "remarks": [],
+            "widened": None,
             "iss": operator.issuer,
             "entry": first,
             "time": START,

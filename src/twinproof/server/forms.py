@@ -120,6 +120,8 @@ def _ledger(ledger: LedgerState) -> dict[str, Any]:
             "until": forecast.prediction.until,
             "drivers": dict(forecast.prediction.drivers),
             "episode": forecast.prediction.episode,
+            "remarks": list(forecast.prediction.remarks),
+            "widened": forecast.prediction.widened,
             "iss": forecast.issuer,
             "entry": forecast.entry,
             "time": forecast.time,

@@ -20,6 +20,7 @@ from twinproof.server.parameters import Reached
 
 if TYPE_CHECKING:
     from twinproof.node.chain_side import ChainSide
+    from twinproof.node.forecasting import Forecasting
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -88,8 +89,24 @@ class Metrics:
         for name, view in self._views.items():
             behind.add_metric([name], max(0, head.size - view.reached))
         yield behind
+        if self._live.forecasting is not None:
+            yield from _of_forecasting(self._live.forecasting, head.size)
         if self._live.chain is not None:
             yield from _of_chain(self._live.chain)
+
+
+def _of_forecasting(task: Forecasting, size: int) -> Iterator[Metric]:
+    yield GaugeMetricFamily("twinproof_forecast_twins", "Twins with a predictor in use", task.twins)
+    yield GaugeMetricFamily("twinproof_forecast_behind_entries", "Entries not read yet", max(0, size - task.reached))
+    yield GaugeMetricFamily("twinproof_forecast_waiting", "Predictions that are not in the log yet", task.waiting)
+    yield CounterMetricFamily("twinproof_forecast_stated", "Predictions that became entries", task.stated)
+    yield CounterMetricFamily("twinproof_forecast_refused", "Predictions that the log did not take", task.refused)
+    withheld = CounterMetricFamily(
+        "twinproof_forecast_withheld", "Rows that allowed none, by reason", labels=["reason"]
+    )
+    for name, number in list(task.withheld.items()):
+        withheld.add_metric([name], number)
+    yield withheld
 
 
 def _of_chain(side: ChainSide) -> Iterator[Metric]:

@@ -109,6 +109,10 @@ class Forecast(Shape):
     until: Annotated[int | None, Field(description="Log index below which the model read.")]
     drivers: dict[str, float]
     episode: str | None
+    remarks: Annotated[list[str], Field(description="What the model's rules say about the readings.")]
+    widened: Annotated[
+        float | None, Field(description="Coverage of the interval that bad readings made stretch; it claims none then.")
+    ]
     iss: str
     entry: EntryIndex
     time: int
