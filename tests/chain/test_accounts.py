@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from twinproof.chain.accounts import Account, recover_address
 from twinproof.chain.hexadecimal import format_address, keccak, parse_address
 from twinproof.chain.keystore import LIGHT_SCRYPT_N, format_keystore, parse_keystore, read_keystore, write_keystore
-from twinproof.chain.signing import SECP256K1_ORDER, Unsigned, recover, unsigned
+from twinproof.chain.recovery import SECP256K1_ORDER, recover
+from twinproof.chain.signing import Unsigned, unsigned
 from twinproof.chain.transactions import parse_transaction
 from twinproof.chain.typed_data import typed_digest
 from twinproof.errors import BadSignature, ConfigError, Malformed, TooLarge, WrongPassword

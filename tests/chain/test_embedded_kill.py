@@ -17,7 +17,7 @@ import pytest
 from tests.chain.embedded_rig import ADDRESSES, CHAIN_ID, STORE, Rig, asm, signed, words
 from twinproof.chain.embedded import EmbeddedChain, Genesis, replay
 from twinproof.chain.embedded.pyevm import PyEvm
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
 from twinproof.errors import NonceTaken
 
 KILLS = 50
@@ -177,7 +177,7 @@ def test_a_killed_compaction_leaves_a_whole_state(counter: tuple[Path, bytes], k
 
         compaction.SWEEP = 7  # type: ignore[misc]
         chain = EmbeddedChain.open(path, keep_states=3)
-        os.write(writing, keccak256(b"ready"))
+        os.write(writing, keccak(b"ready"))
         chain.compact()
 
     random = Random(9)

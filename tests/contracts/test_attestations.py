@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.contracts.anchoring import NONE, Head, reader, root
 from tests.contracts.kit import ACCOUNTS, ALICE, BOB, CAROL, Deployed, World, refused
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
 from twinproof.proof import merkle
 
 ZERO = bytes(32)
@@ -78,7 +78,7 @@ def book(world: World) -> Book:
 def test_schemas(book: Book) -> None:
     text = b"string standard"
     encoded = (64).to_bytes(32, "big") + (1).to_bytes(32, "big") + len(text).to_bytes(32, "big") + text.ljust(32, b"\0")
-    assert book.revocable == keccak256(encoded)
+    assert book.revocable == keccak(encoded)
     assert book.contract.call("getSchema", book.revocable) == (True, True, "string standard")
     assert book.contract.call("getSchema", book.final) == (True, False, "string standard")
     assert book.contract.call("getSchema", ZERO) == (False, False, "")

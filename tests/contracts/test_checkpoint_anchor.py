@@ -7,7 +7,7 @@ import pytest
 from tests.contracts.anchoring import NONE, Head, proof, root, signature
 from tests.contracts.kit import ALICE, BOB, CAROL, START, Deployed, World, refused
 from twinproof.chain.accounts import Account
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
 
 ORIGIN = "twin.example/log0"
 
@@ -35,7 +35,7 @@ def test_a_log_id_depends_on_who_registers(anchor: Deployed) -> None:
     name = ORIGIN.encode()
     encoded = (64).to_bytes(32, "big") + ALICE.address.rjust(32, b"\0")
     encoded += len(name).to_bytes(32, "big") + name.ljust(32, b"\0")
-    assert done.value == keccak256(encoded)
+    assert done.value == keccak(encoded)
     assert done.events == [("LogRegistered", {"logId": done.value, "owner": BOB.address, "origin": ORIGIN})]
     assert anchor.call("ownerOf", done.value) == BOB.address
     with refused("AlreadyRegistered"):

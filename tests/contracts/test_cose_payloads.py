@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.kit import Deployed, World, refused
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
 from twinproof.errors import Malformed
 from twinproof.proof import cbor
 from twinproof.twin.installation import Installation, format_installation
@@ -118,7 +118,7 @@ def test_predictions_that_are_taken(harness: Deployed) -> None:
     for name, payload in RIGHT.items():
         read = parse_prediction(payload)
         bits = tuple(float_bits(value) for value in (read.lower, read.point, read.upper, read.coverage))
-        assert harness.call("prediction", payload) == (*bits, keccak256(read.unit.encode())), name
+        assert harness.call("prediction", payload) == (*bits, keccak(read.unit.encode())), name
 
 
 def test_predictions_that_are_refused(harness: Deployed) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.contracts.forms import FIRST, KEY, OTHER_KEY, RIGHT, WRONG, build
 from tests.contracts.kit import Deployed, World, refused
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
 from twinproof.errors import BadSignature, Malformed
 from twinproof.proof.keys import EDDSA, P256_ORDER, PrivateKey, PublicKey
 from twinproof.twin.statement import Statement, check_statement, parse_statement, sign_statement
@@ -158,7 +158,7 @@ def test_random_statements_are_read_alike(
     read = parse_statement(raw)
     (kid, content_type, by, about, at, place, middle, offset, size), content = harness.call("parse", raw)
     assert (kid, at, place, content) == (read.kid, read.issued_at, read.seq, read.payload)
-    assert content_type == keccak256(read.content_type.encode())
+    assert content_type == keccak(read.content_type.encode())
     assert (by, about) == (sha256(issuer.encode()).digest(), sha256(subject.encode()).digest())
     assert raw[middle : middle + 1] == b"\xa0"
     assert raw[offset : offset + size] == payload

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 from coincurve import PrivateKey
 
 from twinproof.chain.hexadecimal import ADDRESS_SIZE, format_address, keccak
-from twinproof.chain.signing import SECP256K1_ORDER, Unsigned, recover
+from twinproof.chain.recovery import SECP256K1_ORDER, recover
+from twinproof.chain.signing import Unsigned
 from twinproof.chain.typed_data import Types, typed_digest
 from twinproof.errors import BadSignature, Malformed
 

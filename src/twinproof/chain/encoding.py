@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from twinproof.chain import rlp
+from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Block, Log, Receipt
 
 EMPTY_TRIE: Final = keccak(b"\x80")
@@ -22,11 +21,6 @@ NO_UNCLES: Final = keccak(b"\xc0")
 NO_REQUESTS: Final = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 """SHA-256 of nothing (EIP-7685)."""
 BLOOM_BYTES: Final = 256
-
-
-def keccak256(data: bytes) -> bytes:
-    """32 bytes."""
-    return keccak(data)
 
 
 @dataclass(frozen=True)

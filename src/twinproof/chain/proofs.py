@@ -12,11 +12,11 @@ from typing import Protocol, runtime_checkable
 from trie.hexary import HexaryTrie
 
 from twinproof.chain.encoding import encode_receipt
+from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Block, Chain, Log
 from twinproof.errors import BadProof, ChainLied, Malformed, NotFound
 from twinproof.proof import rlp
 from twinproof.proof.anchor import AnchorEvidence, check_anchor
-from twinproof.proof.keccak import keccak256
 
 
 @runtime_checkable
@@ -47,7 +47,7 @@ def prove_anchor(chain: Chain, event: Log) -> AnchorEvidence:
     header, block = chain.raw_header(event.block), chain.block(event.block)
     if header is None or block is None:
         raise NotFound(f"the chain has no block {event.block.hex()}")
-    if keccak256(header) != event.block:
+    if keccak(header) != event.block:
         raise ChainLied(f"the header of block {event.number} does not have the block's hash")
     receipts, transactions = _contents(chain, block)
     at = event.transaction_index
@@ -83,6 +83,6 @@ def _count_logs(receipt: bytes) -> int:
 
 def _transaction(chain: Chain, known: bytes) -> bytes:
     raw = chain.transaction(known)
-    if raw is None or keccak256(raw) != known:
+    if raw is None or keccak(raw) != known:
         raise ChainLied(f"the transaction {known.hex()} of a known block is missing or another one")
     return raw

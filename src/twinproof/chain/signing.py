@@ -1,4 +1,4 @@
-"""What is signed: EIP-1559 transactions, and the address that a signature comes from.
+"""What is signed: EIP-1559 transactions.
 
     keccak256(0x02 ‖ rlp([chain id, nonce, max tip, max fee, gas, to, value, data, access list]))
 
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from twinproof.chain import rlp
-from twinproof.chain.hexadecimal import ADDRESS_SIZE, HASH_SIZE, keccak
+from twinproof.chain.hexadecimal import ADDRESS_SIZE, keccak
 from twinproof.chain.transactions import MAX_BYTES, AccessList, Transaction
-from twinproof.errors import BadSignature, Malformed, TooLarge
+from twinproof.errors import Malformed, TooLarge
 
 TYPE: Final = 2
 """EIP-2718 type byte."""
-SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _BITS: Final = {"chain_id": 64, "nonce": 64, "max_tip": 256, "max_fee": 256, "gas": 64, "value": 256}
 
 
@@ -90,19 +89,3 @@ def unsigned(transaction: Transaction) -> Unsigned:
         data=transaction.data,
         access_list=transaction.access_list,
     )
-
-
-def recover(digest: bytes, signature: bytes) -> bytes:
-    """The address whose key made r ‖ s ‖ y parity (0 or 1) over a digest; raises `BadSignature`, also for a high s."""
-    from coincurve import PublicKey  # here, because most commands never read a signature
-
-    if len(signature) != 65 or signature[64] > 1 or len(digest) != HASH_SIZE:
-        raise BadSignature("a recoverable signature has 64 bytes and a parity of 0 or 1, over 32 bytes")
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    if not 0 < r < SECP256K1_ORDER or not 0 < s <= SECP256K1_ORDER // 2:
-        raise BadSignature("r or s is out of range, or s is high: a malleable copy (EIP-2)")
-    try:
-        key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except ValueError:
-        raise BadSignature("the signature leads to no key") from None
-    return keccak(key.format(compressed=False)[1:])[-ADDRESS_SIZE:]

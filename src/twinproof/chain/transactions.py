@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from twinproof.chain import rlp
-from twinproof.chain.encoding import keccak256
+from twinproof.chain.hexadecimal import keccak
+from twinproof.chain.recovery import recover
 from twinproof.errors import BadSignature, Malformed, TooLarge, TransactionRefused
 
 MAX_BYTES: Final = 128 * 1024
@@ -25,8 +26,6 @@ MAX_ACCESS: Final = 2048
 """Addresses and storage keys in an access list."""
 MAX_NONCE: Final = 2**64 - 1
 """EIP-2681: the nonce stays below."""
-_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-"""Of secp256k1."""
 AccessList = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 
 
@@ -95,7 +94,7 @@ def read_transaction(raw: bytes, sender: bytes) -> Transaction:
 
 def created_address(sender: bytes, nonce: int) -> bytes:
     """Where CREATE puts a contract, by a transaction too (yellow paper §7)."""
-    return keccak256(rlp.encode([sender, rlp.integer(nonce)]))[12:]
+    return keccak(rlp.encode([sender, rlp.integer(nonce)]))[12:]
 
 
 def _read(raw: bytes) -> tuple[Transaction, bytes]:
@@ -175,7 +174,7 @@ def _transaction(
         r=rlp.to_integer(r, "transaction.r"),
         s=rlp.to_integer(s, "transaction.s"),
         raw=raw,
-        hash=keccak256(raw),
+        hash=keccak(raw),
     )
 
 
@@ -198,19 +197,13 @@ def _access_list(item: rlp.Item) -> AccessList:
 
 
 def _recover(transaction: Transaction, message: bytes) -> bytes:
-    # Here, because most commands never read a signature.
-    from coincurve import PublicKey
-
     parity = transaction.v
     if transaction.type == 0:
         parity = (parity - 27) if parity < 35 else (parity - 35) % 2
     if parity > 1:
         raise Malformed("transaction.v", "the parity must be 0 or 1")
-    if not 0 < transaction.r < _ORDER or not 0 < transaction.s <= _ORDER // 2:
-        raise BadSignature("the transaction's signature has r or s out of range, or a high s (EIP-2)")
     signature = transaction.r.to_bytes(32, "big") + transaction.s.to_bytes(32, "big") + bytes((parity,))
     try:
-        point = PublicKey.from_signature_and_message(signature, keccak256(message), hasher=None)
-    except ValueError:
-        raise BadSignature("the transaction's signature belongs to no key") from None
-    return keccak256(point.format(compressed=False)[1:])[12:]
+        return recover(keccak(message), signature)
+    except BadSignature as problem:
+        raise BadSignature(f"the transaction's signature: {problem}") from None

@@ -14,10 +14,10 @@ from twinproof.chain.encoding import (
     Header,
     encode_header,
     encode_receipt,
-    keccak256,
     logs_bloom,
     ordered_root,
 )
+from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.model import Log, Receipt
 from twinproof.chain.transactions import Transaction
 
@@ -52,7 +52,7 @@ def make_genesis(engine: Engine, genesis: Genesis) -> MadeBlock:
         base_fee=genesis.base_fee,
     )
     raw = encode_header(header)
-    return MadeBlock(header, raw, keccak256(raw), (), (), nodes)
+    return MadeBlock(header, raw, keccak(raw), (), (), nodes)
 
 
 def next_context(chain_id: int, parent: Header, time: int, ancestors: Callable[[], Iterable[bytes]]) -> BlockContext:
@@ -100,7 +100,7 @@ def make_block(
         base_fee=context.base_fee,
     )
     raw = encode_header(header)
-    digest = keccak256(raw)
+    digest = keccak(raw)
     placed = _receipts(digest, context, transactions, outcomes)
     return MadeBlock(header, raw, digest, tuple(transactions), tuple(placed), made)
 

@@ -13,7 +13,8 @@ from twinproof.chain.embedded.engine import Engine, NodeMissing
 from twinproof.chain.embedded.genesis import Genesis
 from twinproof.chain.embedded.state import reachable
 from twinproof.chain.embedded.store import ChainStore
-from twinproof.chain.encoding import Header, decode_header, keccak256
+from twinproof.chain.encoding import Header, decode_header
+from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.transactions import parse_transaction
 from twinproof.errors import BadSignature, ChainError, Corrupt, Malformed
 
@@ -138,7 +139,7 @@ class _Replay:
         try:
             reachable(self._store.nodes, root, seen)
             for digest in seen:
-                if keccak256(self._store.nodes(digest)) != digest:
+                if keccak(self._store.nodes(digest)) != digest:
                     raise Corrupt(f"{self._store.database.name}: the node 0x{digest.hex()} has other bytes")
         except NodeMissing as problem:
             raise Corrupt(f"{self._store.database.name}: the node 0x{problem.args[0].hex()} is missing") from None

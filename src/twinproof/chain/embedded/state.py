@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from twinproof.chain import rlp
 from twinproof.chain.embedded.engine import Nodes
-from twinproof.chain.encoding import EMPTY_CODE, EMPTY_TRIE, keccak256
+from twinproof.chain.encoding import EMPTY_CODE, EMPTY_TRIE
+from twinproof.chain.hexadecimal import keccak
 from twinproof.errors import Corrupt, Malformed
 
 
@@ -23,13 +24,13 @@ class Account:
 
 def account(nodes: Nodes, root: bytes, address: bytes) -> Account:
     """The account, or an empty one. Raises what `nodes` raises, and `Corrupt`."""
-    leaf = _get(nodes, root, keccak256(address))
+    leaf = _get(nodes, root, keccak(address))
     return Account() if leaf is None else _account(leaf)
 
 
 def storage(nodes: Nodes, root: bytes, address: bytes, slot: int) -> bytes:
     """A storage slot's 32 bytes."""
-    leaf = _get(nodes, account(nodes, root, address).storage_root, keccak256(slot.to_bytes(32, "big")))
+    leaf = _get(nodes, account(nodes, root, address).storage_root, keccak(slot.to_bytes(32, "big")))
     return bytes(32) if leaf is None else rlp.to_bytes(_decode(leaf), "storage").rjust(32, b"\0")
 
 
