@@ -220,6 +220,8 @@ WRONG: dict[str, Any] = {
     "a contract missing": {"contracts": {"CheckpointAnchor": "0x" + "11" * 20}},
     "contracts as a list": {"contracts": []},
     "an address short": {"contracts": dict.fromkeys(NAMES, "0x11")},
+    "an address mistyped": {"contracts": dict.fromkeys(NAMES, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeE")},
+    "an address as number": {"contracts": dict.fromkeys(NAMES, 5)},
     "an address with a line feed": {"contracts": dict.fromkeys(NAMES, "0x" + "11" * 20 + "\n")},
 }
 

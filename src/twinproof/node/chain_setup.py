@@ -28,14 +28,14 @@ from twinproof.chain.abi import Artifact
 from twinproof.chain.accounts import Account
 from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.embedded import EmbeddedChain, Genesis
-from twinproof.chain.hexadecimal import format_address, keccak
+from twinproof.chain.hexadecimal import HASH_SIZE, format_address, keccak, parse_address, parse_data
 from twinproof.chain.keystore import read_keystore
 from twinproof.chain.model import Chain
 from twinproof.chain.outbox import TransactionOutbox
 from twinproof.chain.rpc import RpcChain
 from twinproof.chain.rpc_client import RpcClient
 from twinproof.chain.sender import Sender, SenderSettings
-from twinproof.errors import ChainError, ConfigError
+from twinproof.errors import ChainError, ConfigError, Malformed
 from twinproof.log.files import replace_file
 from twinproof.node import keyring
 from twinproof.node.config import ChainSettings
@@ -58,9 +58,6 @@ DEPLOY_SECONDS: Final = 300.0
 """Until a deployment must be confirmed."""
 NAMES: Final = ("CheckpointAnchor", "PartPassport", "MaintenanceAgreement", "Attestations")
 """Contracts in the order of their making."""
-
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
-_LOG_ID = re.compile(r"0x[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +124,8 @@ def read_contracts_at(path: Path) -> Contracts:
     return Contracts(
         _number(value["chain_id"], f"{path}: chain_id", 1),
         _number(value["first_block"], f"{path}: first_block", 0),
-        _bytes(value["log_id"], f"{path}: log_id", _LOG_ID),
-        {name: _bytes(contracts[name], f"{path}: contracts.{name}", _ADDRESS) for name in NAMES},
+        _read_log_id(value["log_id"], f"{path}: log_id"),
+        {name: _address(contracts[name], f"{path}: contracts.{name}") for name in NAMES},
     )
 
 
@@ -138,10 +135,19 @@ def _number(value: Any, where: str, low: int) -> int:
     return value
 
 
-def _bytes(value: Any, where: str, form: re.Pattern[str]) -> bytes:
-    if type(value) is not str or not form.match(value):
-        raise ConfigError(f"{where} is not 0x and {'64' if form is _LOG_ID else '40'} hexadecimal digits")
-    return bytes.fromhex(value[2:])
+def _read_log_id(value: Any, where: str) -> bytes:
+    try:
+        return parse_data(value, where, size=HASH_SIZE)
+    except Malformed as problem:
+        raise ConfigError(str(problem)) from None
+
+
+def _address(value: Any, where: str) -> bytes:
+    # With its checksum (EIP-55): a mistyped address is a contract that nobody has.
+    try:
+        return parse_address(value if type(value) is str else "", where)
+    except Malformed as problem:
+        raise ConfigError(str(problem)) from None
 
 
 # --- account, chain, sender ----------------------------------------------------------------------
