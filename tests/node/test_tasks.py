@@ -112,3 +112,16 @@ def test_a_defect_is_a_failure_that_is_put_in_order(caplog: pytest.LogCaptureFix
     assert "ZeroDivisionError: by zero" in str(service.problem)
     assert (service.repaired, caplog.records[0].message) == (1, "the test failed")
     assert service.step()
+
+
+def test_a_part_of_a_round_fails_as_a_round_does() -> None:
+    service, heard = Failing(), []
+
+    def part() -> None:
+        raise ZeroDivisionError
+
+    assert not service._attempt(part)
+    assert isinstance(service.problem, InternalError)
+    assert service._attempt(lambda: heard.append(1))
+    assert heard == [1]
+    assert isinstance(service.problem, InternalError), "the round before failed all the same"

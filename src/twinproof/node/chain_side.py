@@ -21,7 +21,7 @@ from twinproof.chain.agreements import Agreements
 from twinproof.chain.anchors import CheckpointAnchor
 from twinproof.chain.model import Chain
 from twinproof.chain.sender import Sender
-from twinproof.errors import ConfigError, TwinproofError
+from twinproof.errors import ConfigError
 from twinproof.node import chain_setup
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
@@ -31,7 +31,7 @@ from twinproof.node.node import WritingNode
 from twinproof.node.relay import Relay
 from twinproof.node.service_keys import CHAIN
 from twinproof.node.submissions import OutboxSubmitter
-from twinproof.node.tasks import Task
+from twinproof.node.tasks import Rounds, Task
 from twinproof.views.feed import Feed
 from twinproof.views.state import StateView
 
@@ -115,7 +115,8 @@ def _side(
         first_block=contracts.first_block,
     )
     tick = NETWORK_TICK if settings.driver == "rpc" else EMBEDDED_TICK
-    tasks = {"anchoring": Task("anchoring", anchoring.step, tick), "sender": Task("sender", _SenderRound(sender), tick)}
+    sending = _SenderRounds(sender)
+    tasks = {"anchoring": Task("anchoring", anchoring.step, tick), "sender": Task("sender", sending.step, tick)}
     events = relay = stop = None
     if settings.events and CHAIN.has_key(node.folder):
         events = _events(node, feed, states, chain, contracts, wait, sender.address)
@@ -161,19 +162,12 @@ def _events(
     )
 
 
-class _SenderRound:
-    """One look of the sender at what is not final."""
+class _SenderRounds(Rounds):
+    """The sender's looks at what is not final."""
 
     def __init__(self, sender: Sender) -> None:
+        super().__init__("the sender")
         self._sender = sender
-        self._told = ""
 
-    def __call__(self) -> bool:
-        try:
-            self._sender.step()
-        except TwinproofError as problem:
-            if str(problem) != self._told:
-                self._told = str(problem)
-                _LOG.warning("the sender: %s: %s", problem.code, problem)
-            return False
-        return True
+    def _round(self) -> None:
+        self._sender.step()

@@ -133,7 +133,7 @@ class ChainSettings:
     events: bool = True
     """Whether events of the contracts become statements, once `twinproof chain enable` has made a key for it."""
     speakers: str = ""
-    """Addresses, parted by commas, whose attestations and agreements become statements; the node's own always do. *: all."""
+    """Addresses, parted by commas, whose attestations and agreements are stated beside the node's own; *: anybody's."""
     relay: bool = True
     """Whether predictions that a policy names are handed to the maintenance contract."""
 

@@ -154,12 +154,7 @@ class Relay(Rounds):
     def follow(self) -> bool:
         """Take in what is new in the log, and no more: for whoever is called at each publication."""
         with self._lock:
-            try:
-                self._learn()
-            except TwinproofError as problem:
-                self._report(problem)
-                return False
-            return True
+            return self._attempt(self._learn)
 
     def _round(self) -> None:
         self._learn()

@@ -36,8 +36,14 @@ class Rounds(ABC):
     def step(self) -> bool:
         """Do one round; False if something failed, which `problem` tells."""
         self.problem = None
+        if self._attempt(self._round) and self.problem is None:
+            self._said = ""
+        return self.problem is None
+
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        """Do a round or a part of it, and report what it raises; whether it raised nothing."""
         try:
-            self._round()
+            work()
         except TwinproofError as problem:
             self._report(problem)
         except Exception as problem:
@@ -45,9 +51,9 @@ class Rounds(ABC):
             self._logger.exception("%s failed", self._name)
             self._after_defect()
             self._report(InternalError(f"{type(problem).__name__}: {problem}"))
-        if self.problem is None:
-            self._said = ""
-        return self.problem is None
+        else:
+            return True
+        return False
 
     def _report(self, problem: TwinproofError) -> None:
         self.problem = problem
