@@ -66,6 +66,15 @@ class Log:
     position: int
     """Among all logs of the block."""
 
+    def matches(self, addresses: Sequence[bytes], topics: Topics) -> bool:
+        """Whether a filter lets it through; no address means all."""
+        if (addresses and self.address not in addresses) or len(topics) > len(self.topics):
+            return False
+        return all(
+            wanted is None or (found == wanted if isinstance(wanted, bytes) else found in wanted)
+            for wanted, found in zip(topics, self.topics, strict=False)
+        )
+
 
 @dataclass(frozen=True)
 class Receipt:

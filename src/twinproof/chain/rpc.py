@@ -378,7 +378,7 @@ class RpcChain:
         before = (-1, -1)
         for log in logs:
             place = (log.number, log.position)
-            fits = low <= log.number <= high and (not addresses or log.address in addresses) and _matches(log, topics)
+            fits = low <= log.number <= high and log.matches(addresses, topics)
             if not fits or place <= before or blocks.setdefault(log.number, log.block) != log.block:
                 raise ChainLied("the chain's node answers with logs that were not asked for, or out of order")
             before = place
@@ -397,15 +397,6 @@ def _topic(topic: bytes | Sequence[bytes] | None) -> str | list[str] | None:
     if topic is None or isinstance(topic, bytes):
         return None if topic is None else format_data(topic)
     return [format_data(one) for one in topic]
-
-
-def _matches(log: Log, topics: Topics) -> bool:
-    if len(topics) > len(log.topics):
-        return False
-    return all(
-        wanted is None or found == wanted or (not isinstance(wanted, bytes) and found in wanted)
-        for wanted, found in zip(topics, log.topics, strict=False)
-    )
 
 
 def _request(request: Request) -> dict[str, Any]:

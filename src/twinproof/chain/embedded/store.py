@@ -160,7 +160,7 @@ class ChainStore:
         found: list[Log] = []
         for number, index in rows:
             for receipt in self._receipts("tx.block = ? AND tx.position = ?", (number, index)):
-                found += [log for log in receipt.logs if matches(log, addresses, topics)]
+                found += [log for log in receipt.logs if log.matches(addresses, topics)]
         return found
 
     # --- writing ------------------------------------------------------------------------------
@@ -204,18 +204,6 @@ def set_meta(writer: sqlite3.Connection, key: str, value: str) -> None:
     writer.execute(
         "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
     )
-
-
-def matches(log: Log, addresses: Sequence[bytes], topics: Topics) -> bool:
-    """Does a filter let this log through?"""
-    if addresses and log.address not in addresses:
-        return False
-    if len(topics) > len(log.topics):
-        return False
-    for wanted, topic in zip(topics, log.topics, strict=False):
-        if wanted is not None and (topic != wanted if isinstance(wanted, bytes) else topic not in wanted):
-            return False
-    return True
 
 
 def _transaction_rows(block: MadeBlock) -> Iterator[tuple[Any, ...]]:
