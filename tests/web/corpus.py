@@ -21,6 +21,7 @@ from tests.builders import (
     OTHER_TWIN,
     PQ_WITNESS,
     START,
+    STRANGER,
     TWIN,
     WITNESS,
     Log,
@@ -85,33 +86,29 @@ def good_bundles() -> Iterator[Case]:
 
 
 def authority_bundles() -> Iterator[Case]:
-    """Grants of every scope and window, stated by whoever, at random: some logs are honest, most are not."""
+    """Grants of every scope and window, to names with two keys, stated by whoever: some logs are honest."""
     chance = random.Random(7)
-    scopes = [
-        Scope("prefix", ""),
-        Scope("prefix", "https://fleet.example/"),
-        Scope("twin", TWIN),
-        Scope("model", MODEL),
-    ]
-    windows = [Window(), Window(), Window(until_index=9), Window(from_time=START), Window(until_time=START + 1)]
-    people = [GATEWAY, INSPECTOR, DEVICE]
-    for number in range(120):
+    fleet = Scope("prefix", "https://fleet.example/")
+    scopes = [Scope("prefix", ""), fleet, Scope("twin", TWIN), Scope("model", MODEL)]
+    windows = [Window(), Window(until_index=9), Window(from_time=START), Window(until_time=START + 1)]
+    people = [GATEWAY, INSPECTOR, DEVICE, Signer(GATEWAY.issuer, STRANGER.key), Signer(DEVICE.issuer, STRANGER.key)]
+    for number in range(240):
         log = Log()
-        granted: list[tuple[Signer, Statement]] = []
-        for _ in range(chance.randint(2, 9)):
-            parents: list[tuple[Signer | None, Statement | None]] = [(None, None), *granted, *granted]
-            by, via = chance.choice(parents)
-            can = chance.sample(list(Capability), chance.randint(1, 4))
-            if chance.random() < 0.6:
-                can.append(Capability.ADMINISTER)
+        granted: list[tuple[Signer, Statement, set[Capability], Scope, Window]] = []
+        for _ in range(chance.randint(1, 4)):
+            by, via, can, scope, window = None, None, set(Capability), scopes[0], Window()
+            if granted and chance.random() < 0.6:
+                by, via, can, scope, window = chance.choice(granted)
             to = chance.choice(people)
-            scope, window = chance.choice(scopes), chance.choice(windows)
-            found = log.grant(to, can, scope, by=by, via=via, window=window, at=START + chance.randint(-1, 1))
-            granted.append((to, found))
-            if chance.random() < 0.2:
+            given = set(chance.sample(sorted(can), chance.randint(1, len(can)))) | (can & {Capability.ADMINISTER})
+            scope = chance.choice([scope, scope, scope, *scopes])
+            window = chance.choice([window, window, *windows])
+            found = log.grant(to, given, scope, by=by, via=via, window=window, at=START + chance.randint(0, 1))
+            granted.append((to, found, given, scope, window))
+            if chance.random() < 0.1:
                 log.revoke(chance.choice(granted)[1], by=chance.choice([None, *people]))
-        for _ in range(chance.randint(1, 3)):
-            by, what = chance.choice(people), chance.randrange(4)
+        for _ in range(chance.randint(1, 2)):
+            by, what = chance.choice(granted)[0], chance.randrange(4)
             if what == 0:
                 log.record(by, 1.0, at=START + chance.randint(0, 2))
             elif what == 1:
