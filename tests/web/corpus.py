@@ -116,6 +116,15 @@ def authority_bundles() -> Iterator[Case]:
             else:
                 log.attest(by, "urn:x", subject=TWIN if what == 2 else log.subject)
         yield bundle_case(f"authority {number}", log.bundle_bytes(), log.policy())
+    for introduced in (False, True):
+        log = Log()
+        via = log.grant(GATEWAY, Capability)
+        log.grant(DEVICE, {Capability.RECORD}, by=GATEWAY if introduced else None, via=via if introduced else None)
+        log.grant(Signer(DEVICE.issuer, STRANGER.key), {Capability.RECORD}, by=GATEWAY, via=via)
+        log.record(DEVICE, 1.0)
+        case = bundle_case(f"a name of its own: {introduced}", log.bundle_bytes(), log.policy())
+        assert (case.expected == {"refused": 6}) is not introduced
+        yield case
 
 
 def tampered_bundles() -> Iterator[Case]:
