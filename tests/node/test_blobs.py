@@ -54,7 +54,8 @@ def test_a_failing_disk_leaves_nothing_that_is_read(step: str, tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fail)
+        owner: object = os if step == "fsync" else Path
+        patched.setattr(owner, step, fail)
         with pytest.raises(StorageFailed, match="No space"):
             Blobs(tmp_path).put(b"a model")
     assert list(Blobs(tmp_path).names()) == []

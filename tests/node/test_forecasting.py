@@ -17,7 +17,9 @@ from twinproof.errors import ConfigError, InternalError, Malformed, NotAuthorise
 from twinproof.node import forecasting as module
 from twinproof.node.live import open_live
 from twinproof.node.service_keys import FORECAST
+from twinproof.node.stating import Stating
 from twinproof.prognosis.audit import Audit, Outcome
+from twinproof.prognosis.live import LiveFleet
 from twinproof.prognosis.model import parse_model
 from twinproof.prognosis.replay import Replayer
 from twinproof.proof.keys import ES256
@@ -436,11 +438,11 @@ for _after in (False, True):
     seam("opening", module.Forecasting, "_open", after=_after)
     seam("binding a twin", module.Forecasting, "_bind_one", after=_after)
     seam("hearing an entry", module.Forecasting, "_hear", after=_after)
-    seam("taking rows", module.LiveFleet, "take", after=_after)
-    seam("forecasting", module.LiveFleet, "forecasts", after=_after)
-    seam("queueing a prediction", module.Stating, "add", after=_after)
-    seam("signing", module.Stating, "_sign", after=_after)
-    seam("handing in", module.Stating, "_submit", after=_after)
+    seam("taking rows", LiveFleet, "take", after=_after)
+    seam("forecasting", LiveFleet, "forecasts", after=_after)
+    seam("queueing a prediction", Stating, "add", after=_after)
+    seam("signing", Stating, "_sign", after=_after)
+    seam("handing in", Stating, "_submit", after=_after)
     seam("hearing that it is taken", module.Forecasting, "_took", after=_after)
     seam("a round's reading", module.Forecasting, "_read", after=_after)
 
