@@ -25,8 +25,8 @@ from Crypto.Protocol.KDF import scrypt
 
 from twinproof.chain.accounts import KEY_SIZE, Account
 from twinproof.chain.hexadecimal import format_address, keccak
-from twinproof.errors import ConfigError, Malformed, StorageFailed, TooLarge, WrongPassword
-from twinproof.log.files import sync_folder
+from twinproof.errors import ConfigError, Malformed, TooLarge, WrongPassword
+from twinproof.log.files import write_secret
 
 SCRYPT_N: Final = 1 << 18
 """geth's standard: 256 MiB and about a second."""
@@ -74,22 +74,7 @@ def parse_keystore(data: bytes, password: str, field: str = "keystore") -> Accou
 
 def write_keystore(path: Path, account: Account, password: str, *, n: int = SCRYPT_N) -> None:
     """Make a file of mode 0600, durable on return; none is overwritten. Raises `ConfigError`, `StorageFailed`."""
-    data = format_keystore(account, password, n=n)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from None
-    except OSError as problem:
-        raise ConfigError(f"{path}: {problem.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except OSError as problem:
-        path.unlink(missing_ok=True)
-        raise StorageFailed(f"{path}: {problem.strerror}") from None
+    write_secret(path, format_keystore(account, password, n=n))
 
 
 def read_keystore(path: Path, password: str) -> Account:

@@ -14,8 +14,8 @@ import os
 import secrets
 from pathlib import Path
 
-from twinproof.errors import ConfigError, Malformed, StorageFailed
-from twinproof.log.files import sync_folder
+from twinproof.errors import ConfigError, Malformed
+from twinproof.log.files import write_secret as write_secret  # callers find all of the key ring here
 from twinproof.proof import keys, note
 from twinproof.proof.keys import PrivateKey
 from twinproof.proof.note import SignerKey
@@ -33,29 +33,6 @@ def new_private_key(algorithm: int = keys.EDDSA) -> PrivateKey:
 def new_signer_key(name: str, kind: int) -> SignerKey:
     """A fresh note signer of type 01, 04 or 06."""
     return SignerKey(name, kind, secrets.token_bytes(keys.SEED_SIZE))
-
-
-def write_secret(path: Path, data: bytes) -> None:
-    """Write a new file of mode 0600, durable on return; keys are never overwritten.
-
-    Raises `ConfigError` if the file exists or cannot be made, `StorageFailed` if it cannot be written:
-    then it is not there.
-    """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from None
-    except OSError as problem:
-        raise ConfigError(f"{path}: {problem.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except OSError as problem:
-        path.unlink(missing_ok=True)
-        raise StorageFailed(f"{path}: {problem.strerror}") from None
 
 
 def read_secret(path: Path) -> bytes:
