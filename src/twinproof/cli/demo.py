@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from twinproof.cli.demo_story import Engines, Story
+from twinproof.cli.demo_story import Story
 from twinproof.cli.fleet import find_file, read_units
 from twinproof.cli.options import FOLDER, NEW_FOLDER, json_option
 from twinproof.cli.output import print_json
+from twinproof.exchange.cmapss.layout import Snapshot
 
 SHARED = Path("../shared/data/cmapss")
 """Where a copy of the data lies in a development checkout."""
@@ -23,6 +24,8 @@ SEED = 2008
 FAST_FLIGHTS = 25
 DEVICELESS = 2
 """Engines that a gateway records."""
+HISTORY = 12
+"""Engines more for the forecasts: one joins late, from the others a model learns."""
 
 
 @click.command()
@@ -34,15 +37,15 @@ DEVICELESS = 2
 @click.option("--fast", is_flag=True, help=f"Two engines, {FAST_FLIGHTS} flights each.")
 @json_option
 def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json: bool) -> None:
-    """Show the whole way, really run: a node, devices that sign, a crash, an auditor, forgeries that are found.
+    """Show the whole way, really run: a node, devices that sign, a crash, an auditor, a chain, an order, lies found.
 
     \b
     Examples:
       twinproof demo
       twinproof demo --keep ./demo --data ./CMAPSSData
 
-    Takes under a minute and needs no network but this machine's own. Nothing is staged: every line comes from a node
-    process, from signed statements over HTTP, and from a verifier in a process of its own.
+    Takes one to two minutes and needs no network but this machine's own. Nothing is staged: every line comes from a
+    node process, from signed statements over HTTP, from contracts on a chain, and from a verifier of its own process.
     """
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise click.UsageError(f"{keep} is not empty; name a new folder")
@@ -52,7 +55,10 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
         if keep is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        rows, source = _rows(data, (2 if fast else engines) + DEVICELESS)
+        flying = (2 if fast else engines) + DEVICELESS
+        rows, source = _rows(data, flying + HISTORY)
+        units = list(rows)
+        history = {unit: rows.pop(unit) for unit in units[flying:]}
         if fast:
             # Evenly over their lives: what wears still shows.
             last = FAST_FLIGHTS - 1
@@ -60,10 +66,11 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
                 unit: [flights[number * (len(flights) - 1) // last] for number in range(FAST_FLIGHTS)]
                 for unit, flights in rows.items()
             }
-        units = list(rows)
-        devices = {unit: rows[unit] for unit in units[:-DEVICELESS]}
-        deviceless = {unit: rows[unit] for unit in units[-DEVICELESS:]}
-        story = stack.enter_context(Story(folder.resolve(), DATASET, devices, deviceless, source, quiet=as_json))
+        devices = {unit: rows[unit] for unit in units[: flying - DEVICELESS]}
+        deviceless = {unit: rows[unit] for unit in units[flying - DEVICELESS : flying]}
+        story = stack.enter_context(
+            Story(folder.resolve(), DATASET, devices, deviceless, history, source, quiet=as_json)
+        )
         summary = story.tell()
     summary["seconds"] = round(time.monotonic() - started, 1)
     if as_json:
@@ -73,6 +80,10 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
     if keep is not None:
         click.echo(f"  twinproof serve {keep}/sound      the node, as it was before its database was altered")
         click.echo(f"  twinproof verify {keep}/auditor/engine.twinproof --policy {keep}/auditor/policy.txt --state")
+        if summary["chain"]:
+            told = f"--policy {keep}/auditor/policy.txt --block {summary['block']} --replay"
+            click.echo(f"  twinproof verify {keep}/auditor/story.twinproof {told}")
+            click.echo(f"  twinproof agreement show 1 --folder {keep}/sound")
         click.echo(f"  twinproof twin list --folder {keep}/sound")
     else:
         click.echo("  twinproof demo --keep ./demo     the same, and everything stays there to look around")
@@ -80,7 +91,7 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
     click.echo("  twinproof --help")
 
 
-def _rows(data: Path | None, engines: int) -> tuple[Engines, str]:
+def _rows(data: Path | None, engines: int) -> tuple[dict[int, list[Snapshot]], str]:
     """Real flights if there are any, else simulated ones; and what they are, in words."""
     directory = data or (SHARED if SHARED.is_dir() else None)
     if directory is not None:

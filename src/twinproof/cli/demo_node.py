@@ -13,7 +13,7 @@ from typing import Final
 import twinproof
 from twinproof.errors import InternalError, Unreachable
 
-PATIENCE: Final = 60
+PATIENCE: Final = 180
 """Seconds that a process may take to start, to stop, or to do what it was called for."""
 
 
@@ -28,6 +28,11 @@ def _environment() -> dict[str, str]:
 
 def run_command(*arguments: str, cwd: Path, expect: int = 0) -> str:
     """Run `twinproof ARGUMENTS` as its own process; its output. Raises `InternalError` for another exit code."""
+    return run_process(*arguments, cwd=cwd, expect=expect).stdout
+
+
+def run_process(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """The same, with all that it left: refusals stand on standard error."""
     done: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - this program itself
         [sys.executable, "-m", "twinproof", *arguments],
         cwd=cwd,
@@ -43,7 +48,7 @@ def run_command(*arguments: str, cwd: Path, expect: int = 0) -> str:
         raise InternalError(
             f"twinproof {' '.join(arguments)} ended with {done.returncode}, not {expect}: {done.stderr or done.stdout}"
         )
-    return done.stdout
+    return done
 
 
 class NodeProcess:

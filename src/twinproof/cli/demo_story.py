@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import click
 
+from twinproof.cli.demo_chain import tell_chain
+from twinproof.cli.demo_forecast import BASE, FIRST_FLIGHT
 from twinproof.cli.demo_live import LiveChapter
 from twinproof.cli.demo_node import NodeProcess, run_command
 from twinproof.cli.fleet import DAY, MODEL, Fleet
@@ -36,9 +38,6 @@ from twinproof.twin.statement import parse_statement
 
 ORIGIN: Final = "fleet.example/log0"
 OPERATOR: Final = "https://fleet.example/operator"
-BASE: Final = "https://fleet.example/engine/"
-FIRST_FLIGHT: Final = 1_199_145_600
-"""2008-01-01: the data set holds no times."""
 DELIVERY: Final = 60.0
 """Seconds within which the devices must have delivered, the crash included."""
 
@@ -49,11 +48,21 @@ class Story:
     """Tells the story in `folder`; a context manager that leaves no process behind."""
 
     def __init__(
-        self, folder: Path, dataset: str, engines: Engines, deviceless: Engines, source: str, *, quiet: bool
+        self,
+        folder: Path,
+        dataset: str,
+        engines: Engines,
+        deviceless: Engines,
+        history: Engines,
+        source: str,
+        *,
+        quiet: bool,
     ) -> None:
+        """`engines` get devices, `deviceless` a gateway; of `history` one joins late; a model learns from the rest."""
         self.folder = folder
         self.engines = engines
         self.deviceless = deviceless
+        self.history = history
         self.source = source
         self.quiet = quiet
         self.dataset = dataset
@@ -84,6 +93,7 @@ class Story:
             LiveChapter(self, self.deviceless, self.node.url, BASE, FIRST_FLIGHT).tell()
             self.revoke()
         self.alter_the_database()
+        tell_chain(self, ORIGIN, self.fleet.engine(next(iter(self.engines))).twin, self.history)
         return self.summary
 
     # --- telling ---
