@@ -21,7 +21,7 @@ from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.embedded import EmbeddedChain
 from twinproof.chain.hexadecimal import keccak
 from twinproof.chain.keystore import write_keystore
-from twinproof.errors import ChainUnreachable, ConfigError, WrongPassword
+from twinproof.errors import ChainUnreachable, ConfigError, StorageFailed, WrongPassword
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.chain_setup import (
     ACCOUNT_KEY,
@@ -353,3 +353,9 @@ def test_from_a_policy_and_a_prediction_to_an_order_in_the_twins_state(folder: P
         assert [event.event for event in events] == ["Proposed", "Agreed", "OrderPlaced"]
         assert events[-1].args["index"] == index
         assert side.relay.decisions["placed"] == 1
+
+
+def test_a_card_that_cannot_be_written_is_named(folder: Path) -> None:
+    (folder / "chain.json").mkdir()
+    with pytest.raises(StorageFailed, match=r"chain\.json"):
+        CHAIN.key(folder, ORIGIN)

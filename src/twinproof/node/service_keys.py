@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from twinproof.errors import StorageFailed
+from twinproof.log.files import replace_file
 from twinproof.node import keyring
 from twinproof.node.cards import SignerCard
 from twinproof.node.intake import Accepted
@@ -46,8 +48,11 @@ class Service:
             keyring.write_secret(self._path(folder), keyring.new_private_key(self.algorithm).to_pem())
         key = keyring.read_private_key(self._path(folder))
         path, card = folder / f"{self.name}.json", SignerCard(self.issuer(origin), key.public).to_json()
-        if not path.exists() or path.read_text() != card:
-            path.write_text(card)
+        try:
+            if not path.exists() or path.read_text() != card:
+                replace_file(path, card.encode())
+        except (OSError, UnicodeDecodeError) as problem:
+            raise StorageFailed(f"{path}: {problem}") from None
         return key
 
     def _path(self, folder: Path) -> Path:
