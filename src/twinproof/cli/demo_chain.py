@@ -36,8 +36,9 @@ def tell_chain(story: Teller, origin: str, twin: str, history: Mapping[int, Sequ
         forecasts = Forecasts(stage, origin, history)
         _anchor(stage, forecasts, twin)
         _fork(stage, twin)
-        forecasts.tell()
         order = OrderChapters(stage, forecasts)
+        order.agree()
+        forecasts.tell()
         order.tell()
         AuditChapter(stage, order, twin).tell()
     story.summary["chain"] = True

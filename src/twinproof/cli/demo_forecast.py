@@ -59,6 +59,8 @@ class Forecasts:
         stage = self._stage
         sink = stage.stack.enter_context(closing(HttpSink(stage.node.url)))
         self._fleet = Fleet(sink, stage.story.dataset, BASE, FIRST_FLIGHT, stage.folder / "devices")
+        operator = keyring.read_private_key(stage.folder / OPERATOR_PEM)
+        self._fleet.grant(operator, read_authority(stage.log), self._origin, [self.unit, *self._others])
         older = count(len(self._others), "older engine")
         stage.story.line(f"Meanwhile {older} bring their records, for a model to learn from.")
         self._thread.start()
@@ -66,9 +68,6 @@ class Forecasts:
     def _learn(self) -> None:
         stage = self._stage
         try:
-            operator = keyring.read_private_key(stage.folder / OPERATOR_PEM)
-            units = [self.unit, *self._others]
-            self._fleet.grant(operator, read_authority(stage.log), self._origin, units)
             self._fleet.deliver(self._others, lambda done, total: None)
             settings = [word for name in SETTINGS for word in ("--setting", name)]
             self._told = run_command(

@@ -67,8 +67,7 @@ class OrderChapters:
         """The entry that placed the order."""
 
     def tell(self) -> None:
-        """The three chapters."""
-        self._agree()
+        """The engine's chapters, once the parties agree and a model is in use."""
         follower = Child(
             *("watch", "--url", self.stage.node.url, "--twin", self.twin, "--after", "-1", "--json"),
             *("--kind", "chain-event", "--kind", "prediction"),
@@ -83,7 +82,8 @@ class OrderChapters:
 
     # --- agreeing ---
 
-    def _agree(self) -> None:
+    def agree(self) -> None:
+        """The parties' chapter."""
         stage, story = self.stage, self.stage.story
         story.chapter("An operator and a supplier agree: what is predicted to fail is ordered, and paid by contract")
         supplier = stage.party("supplier-signer", SUPPLIER, es256=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -15,10 +14,11 @@ from typing import Any, Final
 import click
 
 from twinproof.cli.demo_chain import tell_chain
+from twinproof.cli.demo_device import DELIVERY, Device
 from twinproof.cli.demo_forecast import BASE, FIRST_FLIGHT
 from twinproof.cli.demo_live import LiveChapter
 from twinproof.cli.demo_node import NodeProcess, run_command
-from twinproof.cli.fleet import DAY, MODEL, Fleet
+from twinproof.cli.fleet import Fleet
 from twinproof.cli.output import count, mark, progress
 from twinproof.cli.remote import RemoteLog
 from twinproof.cli.target import read_authority, say
@@ -26,20 +26,17 @@ from twinproof.edge.outbox import Outbox
 from twinproof.edge.recorder import Recorder
 from twinproof.edge.sinks import HttpSink
 from twinproof.errors import InternalError, StreamStopped, TwinproofError
-from twinproof.exchange.cmapss.layout import Snapshot, snapshot_payload
+from twinproof.exchange.cmapss.layout import Snapshot
 from twinproof.node import keyring
 from twinproof.node.node import DATABASE, init_node
 from twinproof.proof.checkpoint import parse_checkpoint
-from twinproof.proof.note import VerifierKey, parse_note
+from twinproof.proof.note import parse_note
 from twinproof.proof.policy import parse_policy
-from twinproof.twin.description import Lifecycle
 from twinproof.twin.grants import REVOKE, Revocation, format_revocation, log_subject
 from twinproof.twin.statement import parse_statement
 
 ORIGIN: Final = "fleet.example/log0"
 OPERATOR: Final = "https://fleet.example/operator"
-DELIVERY: Final = 60.0
-"""Seconds within which the devices must have delivered, the crash included."""
 
 Engines = Mapping[int, Sequence[Snapshot]]
 
@@ -142,7 +139,11 @@ class Story:
         self.chapter("The engines fly: each flight is signed on board, and the node is killed in the middle")
         self.line(f"Flights: {self.source}")
         keys = [item.key for item in parse_policy((self.node.folder / "policy.txt").read_bytes()).logs]
-        devices = [_Device(self, unit, keys) for unit in self.engines]
+        outboxes = self.folder / "devices"
+        devices = [
+            Device(self.fleet.engine(unit), flights, self.dataset, self.node.url, outboxes / f"{unit}.outbox", keys)
+            for unit, flights in self.engines.items()
+        ]
         began = time.monotonic()
         with progress("   Recording") as report:
             for device in devices:
@@ -170,7 +171,7 @@ class Story:
             "log_size": size,
         }
 
-    def _wait_for(self, devices: Sequence[_Device], goal: int, total: int, report: Callable[[int, int], None]) -> int:
+    def _wait_for(self, devices: Sequence[Device], goal: int, total: int, report: Callable[[int, int], None]) -> int:
         deadline = time.monotonic() + DELIVERY
         while (seen := sum(device.acknowledged for device in devices)) < goal:
             if time.monotonic() > deadline:
@@ -286,51 +287,6 @@ class Story:
     def _must_name(self, output: str, index: int) -> None:
         if f"entry {index}" not in output:
             raise InternalError(f"entry {index} was altered and is not named in: {output}")
-
-
-class _Device:
-    """A device on an engine, with a thread of its own: signs each flight, keeps it in its outbox, delivers."""
-
-    def __init__(self, story: Story, unit: int, log_keys: Sequence[VerifierKey]) -> None:
-        self._rows = story.engines[unit]
-        self._engine = story.fleet.engine(unit)
-        self._dataset = story.dataset
-        self._url = story.node.url
-        self._path = story.folder / "devices" / f"{unit}.outbox"
-        self._log_keys = log_keys
-        self._thread = threading.Thread(target=self._run, name=f"engine {unit}", daemon=True)
-        self.acknowledged = 0
-        self.problems: list[TwinproofError] = []
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def finish(self) -> None:
-        self._thread.join(DELIVERY)
-
-    def _run(self) -> None:
-        engine = self._engine
-        with Outbox(self._path) as outbox, closing(HttpSink(self._url)) as sink:
-            recorder = Recorder(
-                engine.key,
-                engine.card.issuer,
-                outbox,
-                sink,
-                log_keys=self._log_keys,
-                on_problem=self.problems.append,
-            )
-            stream = recorder.twin(engine.twin)
-            properties: dict[str, Any] = {"dataset": self._dataset, "unit": engine.unit}
-            stream.describe(model=MODEL, lifecycle=Lifecycle.IN_SERVICE, set=properties)
-            for number, row in enumerate(self._rows):
-                stream.say(*snapshot_payload(row, FIRST_FLIGHT + number * DAY))
-                if number % 8 == 0:
-                    self.acknowledged += recorder.pump().delivered
-            while outbox.undelivered_bytes:
-                pumped = recorder.pump()
-                self.acknowledged += pumped.delivered
-                if outbox.undelivered_bytes:
-                    time.sleep(min(pumped.wait, 1.0))
 
 
 def _flip(data: bytes, at: int) -> bytes:
