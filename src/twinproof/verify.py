@@ -403,7 +403,7 @@ class _Run:
             subject, issuer = name
             self.streams.append(StreamSummary(issuer, subject, firsts[name], heads[name].seq, heads[name].digest))
             if firsts[name]:
-                if subject != self.bundle.subject:
+                if subject == log_subject(self.head.checkpoint.origin):
                     problems.append(f"{issuer}'s authority statements begin at seq {firsts[name]}, not at 0")
                 else:
                     self.remarks.append(

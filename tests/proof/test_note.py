@@ -46,7 +46,7 @@ def test_the_note_of_the_specification() -> None:
     assert str(key) == SPEC_VKEY
     parsed = note.parse_note(SPEC_NOTE)
     assert parsed.text == "This is an example message.\n"
-    assert note.open_note(parsed, [verifier(key)]) == {key: None}
+    assert note.open_note(parsed, [verifier(key)]) == {key: ()}
     assert note.format_note(parsed) == SPEC_NOTE
 
 
@@ -262,7 +262,7 @@ def test_no_signer_has_another_type_or_seed(kind: int, seed: bytes) -> None:
 def test_unknown_lines_are_ignored() -> None:
     signed = checkpoint_note(STRANGER, LOG, WITNESS)
     verifiers = [verifier(LOG.verifier)]
-    assert note.open_note(note.parse_note(signed), verifiers) == {LOG.verifier: None}
+    assert note.open_note(note.parse_note(signed), verifiers) == {LOG.verifier: ()}
     with pytest.raises(Untrusted, match=r"signed by stranger\.example/s\+[0-9a-f]{8}, twin\.example/log0\+"):
         note.open_note(note.parse_note(signed), [verifier(PQ_WITNESS.verifier)])
     with pytest.raises(Untrusted, match="no signature of a known key"):
@@ -289,7 +289,11 @@ def test_one_bad_line_of_a_known_key_spoils_the_note() -> None:
 def test_times_and_repeated_lines() -> None:
     first, second = (sign_checkpoint(WITNESS, CHECKPOINT, time) for time in (5, 9))
     opened = note.open_note(Note(TEXT, (first, second)), [verifier(WITNESS.verifier)])
-    assert opened == {WITNESS.verifier: 5}
+    assert opened == {WITNESS.verifier: (5, 9)}
+    altered = Signature(second.name, second.key_id, second.blob[:-1] + bytes([second.blob[-1] ^ 1]))
+    for lines in ((first, altered), (altered, first)):
+        with pytest.raises(BadSignature):
+            note.open_note(Note(TEXT, lines), [verifier(WITNESS.verifier)])
 
 
 def test_a_signature_covers_the_text_alone_and_all_of_it() -> None:

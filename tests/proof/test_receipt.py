@@ -160,7 +160,7 @@ def without(label: int) -> cose.Header:
     return {key: value for key, value in HEADERS.items() if key != label}
 
 
-X5T: cose.Header = {**without(cose.KID), cose.X5T: b"t", cose.CWT_CLAIMS: {cose.ISS: "a:b", cose.SUB: "s"}}
+X5T: cose.Header = {**without(cose.KID), cose.X5T: b"t", cose.CWT_CLAIMS: {cose.ISS: "a:b", cose.SUB: "a:b"}}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,9 @@ X5T: cose.Header = {**without(cose.KID), cose.X5T: b"t", cose.CWT_CLAIMS: {cose.
         (build(headers=without(cose.KID)), "kid"),
         (build(headers=X5T), "receipt kid"),
         (build(headers={**X5T, cose.KID: "text"}), "receipt kid"),
+        (build(headers={**HEADERS, 99: 1}), "receipt"),
+        (build(headers={**HEADERS, cose.CWT_CLAIMS: {cose.ISS: "a", cose.SUB: "b"}}), "receipt claims"),
+        (build(headers={**HEADERS, cose.CWT_CLAIMS: {cose.ISS: "a", cose.SUB: "a", 6: 5}}), "receipt claims"),
         (build(headers=[]), "protected header"),
         (build(payload=bytes(32)), "receipt payload"),
         (build(unprotected={}), "receipt"),

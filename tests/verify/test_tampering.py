@@ -490,3 +490,15 @@ def test_a_revocation_left_out_at_the_end_is_not_noticed_but_one_in_the_middle_i
     with pytest.raises(VerificationFailed, match="skips numbers of urn:example:operator") as failure:
         verify_bundle(format_bundle(bundle), policy)
     assert failure.value.step == 8
+
+
+def test_authority_streams_begin_at_0_also_where_the_log_is_the_twin() -> None:
+    """What a bundle about the log cuts off may be a revocation."""
+    log = Log()
+    via = log.grant(GATEWAY, {Capability.RECORD, Capability.ADMINISTER})
+    log.revoke(log.grant(DEVICE, {Capability.RECORD}, by=GATEWAY, via=via), by=GATEWAY)
+    log.grant(INSPECTOR, {Capability.RECORD}, by=GATEWAY, via=via)
+    verify_bundle(log.bundle_bytes(log.subject), log.policy())
+    with pytest.raises(VerificationFailed, match="begin at seq 2, not at 0") as failure:
+        verify_bundle(format_bundle(log.bundle(log.subject, indices=[0, 1, 4])), log.policy())
+    assert failure.value.step == 8

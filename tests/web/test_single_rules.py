@@ -1,4 +1,4 @@
-"""Rules that no table of tests/verify tries: what the TypeScript verifier makes of each is what spec/ says."""
+"""Rules at the edges: what the TypeScript verifier makes of each is what spec/ says. Python has tests of its own."""
 
 from __future__ import annotations
 

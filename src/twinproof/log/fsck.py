@@ -121,8 +121,8 @@ class _Check:
         except (Corrupt, Untrusted) as problem:
             self._report(kind, where, str(problem))
             return None
-        for key, signed_at in signed.items():
-            if time is not None and signed_at not in (None, time) and key.name == checkpoint.origin:
+        for key, signed_at in ((key, one) for key, times in signed.items() for one in times):
+            if time is not None and signed_at != time and key.name == checkpoint.origin:
                 self._report(kind, where, f"its time is {time}, but it was signed at {signed_at}")
         return checkpoint
 

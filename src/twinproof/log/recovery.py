@@ -106,7 +106,7 @@ def restore(
             f"with the {len(missing)} entries given, the database would hold {frontier.size}; the pinned checkpoint "
             f"needs {pinned.size} with its root. Nothing was changed: entries are missing, too many or out of order"
         )
-    signed = [signed_at for signed_at in times.values() if signed_at is not None]
+    signed = [signed_at for of_key in times.values() for signed_at in of_key]
     restored = Head(pinned.size, pinned.root, note, max([*(signed or [time]), head.time if head else 0]))
     store.commit(head, Group(missing, tiles + frontier.partial_tiles(start), restored))
     return len(missing)

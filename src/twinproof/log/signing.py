@@ -29,7 +29,7 @@ def open_signed(note: bytes, verifiers: Sequence[Verifier], origin: str | None, 
 
 def open_timed(
     note: bytes, verifiers: Sequence[Verifier], origin: str | None, what: str
-) -> tuple[Checkpoint, dict[VerifierKey, int | None]]:
+) -> tuple[Checkpoint, dict[VerifierKey, tuple[int, ...]]]:
     """As `open_signed`, with the keys that signed and their signatures' times (POSIX seconds)."""
     try:
         parsed = parse_note(note)

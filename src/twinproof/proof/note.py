@@ -257,22 +257,22 @@ class Ed25519Verifier:
         return None
 
 
-def open_note(note: Note, verifiers: Iterable[Verifier]) -> dict[VerifierKey, int | None]:
-    """The known keys that signed `note`, with their signatures' times.
+def open_note(note: Note, verifiers: Iterable[Verifier]) -> dict[VerifierKey, tuple[int, ...]]:
+    """The known keys that signed `note`, with the times of their lines that carry one.
 
-    Raises `BadSignature` if a known key's signature fails, `Untrusted` if no known key signed.
-    A second line of the same key is ignored.
+    Raises `BadSignature` if any line of a known key fails, `Untrusted` if no known key signed.
     """
     known = {(verifier.key.name, verifier.key.key_id): verifier for verifier in verifiers}
-    opened: dict[VerifierKey, int | None] = {}
+    opened: dict[VerifierKey, tuple[int, ...]] = {}
     for signature in note.signatures:
-        verifier = known.pop((signature.name, signature.key_id), None)
+        verifier = known.get((signature.name, signature.key_id))
         if verifier is None:
             continue
         try:
-            opened[verifier.key] = verifier.check(note.text, signature.blob)
+            time = verifier.check(note.text, signature.blob)
         except BadSignature as problem:
             raise BadSignature(f"note signature of {signature.name}: {problem}") from None
+        opened[verifier.key] = (*opened.get(verifier.key, ()), *(() if time is None else (time,)))
     if not opened:
         names = ", ".join(f"{signature.name}+{signature.key_id.hex()}" for signature in note.signatures[:5])
         raise Untrusted(f"no signature of a known key; the note is signed by {names}")

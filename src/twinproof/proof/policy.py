@@ -113,7 +113,7 @@ class Policy:
             raise Untrusted(f"cosigned by {names}: the quorum {self.quorum!r} is not reached")
         if checkpoint.extensions and all(key.type == COSIGNATURE_ML_DSA_44 for key in logs if key in opened):
             raise Untrusted("extension lines that no signature covers: the log signed with ML-DSA-44 alone")
-        times = tuple(sorted(time for time in opened.values() if time is not None))
+        times = tuple(sorted(time for times in opened.values() for time in times))
         return TrustedCheckpoint(checkpoint, seen, times)
 
     def receipt_keys(self, origin: str) -> list[bytes]:

@@ -33,6 +33,7 @@ TREE_SIZE: Final = -70003
 RFC9162_SHA256: Final = 1
 INCLUSION: Final = -1
 CONSISTENCY: Final = -2
+_HEADERS: Final = frozenset((cose.ALG, cose.KID, cose.CWT_CLAIMS, VDS, TREE_SIZE))
 MAX_RECEIPT: Final = 8 * 1024
 MAX_PATH: Final = 126
 """Hashes: a consistency proof has at most twice the tree's height."""
@@ -108,9 +109,13 @@ def parse_receipt(data: bytes) -> Receipt:
         raise TooLarge("receipt", f"{len(data)} bytes, the limit is {MAX_RECEIPT}")
     sign1 = cose.parse_sign1(data, what="receipt")
     headers = sign1.headers
-    cose.scitt_claims(headers)
+    claims = cose.scitt_claims(headers)
+    if claims.keys() != {cose.ISS, cose.SUB} or claims[cose.ISS] != claims[cose.SUB]:
+        raise Malformed("receipt claims", "iss and sub are the log's origin, both, and nothing else is claimed")
     if type(headers.get(cose.KID)) is not bytes:
         raise Malformed("receipt kid", "missing from the protected header: it names the log's key")
+    if headers.keys() - _HEADERS:
+        raise Malformed("receipt", "the protected header has a label that receipts do not have")
     if headers.get(VDS) != RFC9162_SHA256 or type(headers[VDS]) is not int:
         raise Malformed("receipt vds", "header 395 must be protected and 1 (RFC9162_SHA256)")
     if sign1.payload is not None:
