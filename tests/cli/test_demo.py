@@ -103,7 +103,8 @@ def test_without_the_chain_extra_the_demo_says_what_is_missing(tmp_path: Path, m
     tell_chain(story, "fleet.example/log0", "https://fleet.example/engine/1", {})
     assert story.summary == {"chain": False}
     assert "left out" in story.lines[0]
-    assert "pip install" in story.lines[1]
+    assert "twinproof.chain.accounts" in story.lines[1]
+    assert "pip install 'twinproof[all]'" in story.lines[2]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from twinproof.cli.demo_audit import AuditChapter
@@ -26,10 +26,11 @@ def tell_chain(story: Teller, origin: str, twin: str, history: Mapping[int, Sequ
     """
     try:
         need_chain_extra()
-        import_module("twinproof.prognosis.fit")
-    except (ConfigError, ModuleNotFoundError) as missing:
+        _need_training()
+    except ConfigError as missing:
         story.chapter("The log on a blockchain: left out")
-        story.line(f"{missing}: install all with: pip install 'twinproof[all]'")
+        story.line(f"{missing}")
+        story.line("All that the demonstration takes: pip install 'twinproof[all]'")
         story.summary["chain"] = False
         return
     with Stage(story) as stage:
@@ -42,6 +43,13 @@ def tell_chain(story: Teller, origin: str, twin: str, history: Mapping[int, Sequ
         order.tell()
         AuditChapter(stage, order, twin).tell()
     story.summary["chain"] = True
+
+
+def _need_training() -> None:
+    """Raise `ConfigError` unless a model can be trained."""
+    for name in ("lightgbm", "sklearn"):
+        if find_spec(name) is None:
+            raise ConfigError(f"training needs {name}; install it with: pip install 'twinproof[train]'")
 
 
 def _anchor(stage: Stage, forecasts: Forecasts, twin: str) -> None:
