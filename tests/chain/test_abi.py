@@ -286,6 +286,16 @@ def test_refusals_in_words() -> None:
     assert explain_revert(_refusal("NotOwner(address)", "0x" + OTHER.hex())).startswith("unknown error 0x")
 
 
+def test_a_refusal_shows_tokens_as_commands_take_them() -> None:
+    """A number that large is a hash; amounts and times stay decimal."""
+    token = int.from_bytes(keccak(b"a part"), "big")
+    told = explain_revert(_refusal("OfferExpired(uint256,uint64)", token, 1_798_761_600))
+    assert told == f"OfferExpired(0x{token:064x}, 1798761600)"
+    assert CONTRACT.error(_refusal("Bad(uint256,string,bytes,bool)", 2**128 - 1, "", b"", True)).startswith(
+        "Bad(340282366920938463463374607431768211455,"
+    )
+
+
 def test_a_refusal_that_lies_about_its_own_form_is_shown_raw() -> None:
     assert CONTRACT.error(keccak(b"NotOwner(address)")[:4] + b"\1").startswith("unknown error 0x")
     assert CONTRACT.error(bytes.fromhex("08c379a0") + b"\xff" * 64).startswith("unknown error 0x08c379a0")

@@ -193,7 +193,8 @@ def _show(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case int():
-            return str(value)
+            # No amount or time is that large: it is a hash, such as a part's token.
+            return str(value) if value < 1 << 128 else f"0x{value:064x}"
         case tuple():
             return show_values(value)
     raise InternalError(f"no Solidity value is a {type(value).__name__}")
