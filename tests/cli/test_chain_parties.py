@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_parts_are_put_together_and_handed_over_whole(accredited: Parties, cli: 
     told = cli("part", "life", blade, "--folder", us.node).stdout
     assert "8 events" in told
     assert "status scrapped" in told
+    assert re.search(r"  Offered +to 0x\w+, expires \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", told, re.MULTILINE)
     shown = cli("part", "show", disk, "--folder", us.node).stdout
     assert shown.startswith("HPT-7 D1, in-service\n")
 

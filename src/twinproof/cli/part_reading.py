@@ -100,7 +100,9 @@ def life(token: int, as_json: bool, **where: Any) -> None:
         return
     for happening, at in rows:
         told = ", ".join(
-            f"{k} {visible(_plain(k, v))}" for k, v in happening.args.items() if k not in ("tokenId", "from")
+            f"{k} {utc(v) if k == 'expires' else visible(_plain(k, v))}"
+            for k, v in happening.args.items()
+            if k not in ("tokenId", "from")
         )
         click.echo(f"{utc(at)}  {happening.name:<14}  {told}")
     click.echo(count(len(rows), "event"))
