@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.rig import TWIN, Cli
+from twinproof.node.node import read_node
+from twinproof.twin.prediction import Read, parse_prediction
+from twinproof.twin.statement import parse_statement
 
 MODEL = "dtmi:com:example:Pump;1"
 PUMP: dict[str, Any] = {
@@ -93,3 +97,26 @@ def test_attestations_name_their_document_by_digest(cli: Cli, node: Path, tmp_pa
         "--until", "2027-01-01", "--folder", node)  # fmt: skip
     state = cli.json("twin", "show", TWIN, "--folder", node)
     assert [item["value"] for item in state["attestations"]] == ["https://twin.example/inspection"]
+
+
+def test_a_prediction_names_what_it_was_made_from(cli: Cli, node: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.py"
+    model.write_text("return 20")
+    words = ("tell", "prediction", TWIN, "--lower", "12", "--point", "20", "--upper", "31", "--unit", "{cycle}")
+    where = ("--model", model, "--folder", node)
+    unread = cli.error("tell", "prediction", f"{TWIN}0", *words[3:], *where, code=2)
+    assert unread["code"] == "not-found"
+    cli("record", "--key", node / "pump7.pem", "--twin", TWIN, "--folder", node, "speed=3.5")
+    cli("record", "--key", node / "pump7.pem", "--twin", TWIN, "--folder", node, "speed=3.6")
+    index = cli.json(*words, *where)["index"]
+    with read_node(node) as opened:
+        said = parse_statement(opened.reader.entry(index))
+        read = parse_statement(opened.reader.entry(index - 1))
+    prediction = parse_prediction(said.payload)
+    assert (prediction.lower, prediction.point, prediction.upper, prediction.coverage) == (12, 20, 31, 0.9)
+    assert prediction.model == sha256(model.read_bytes()).digest()
+    assert prediction.reads == (Read(read.issuer, 0, read.seq, read.digest),)
+    assert read.seq > 0
+    assert prediction.until == index
+    wrong = cli.error(*words[:3], "--lower", "40", *words[5:], *where, code=2)
+    assert "not in this order" in wrong["message"]

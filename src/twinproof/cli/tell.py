@@ -13,6 +13,7 @@ import click
 from twinproof.cli.installing import installation
 from twinproof.cli.options import DIGEST, FILE, IRI, TIME, json_option, read_file
 from twinproof.cli.output import print_json
+from twinproof.cli.predicting import prediction
 from twinproof.cli.speaker import Said, speaker_options, state_it
 from twinproof.proof import cbor
 from twinproof.twin.attestation import ATTESTATION, Attestation, Document, format_attestation, parse_attestation
@@ -90,6 +91,7 @@ def tell() -> None:
 
 
 tell.add_command(installation)
+tell.add_command(prediction)
 
 
 def _done(said: Said, what: str, as_json: bool) -> None:
