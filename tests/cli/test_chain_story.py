@@ -58,5 +58,8 @@ def test_a_prediction_orders_a_part_that_is_paid_for(cli: Cli, node: Path, monke
     anchors = us.operator_does("anchor", "list")
     assert [row["size"] for row in anchors] == sorted(row["size"] for row in anchors)
     assert all(int(row["cost"]) == row["gas"] * (int(row["cost"]) // row["gas"]) for row in anchors)
+    shown = cli("twin", "show", TWIN, "--folder", node).stdout
+    assert "{cycle} left (90 %), about" in shown
+    assert f"installed   {token[:10]}…" in shown
     assert us.operator_does("chain", "verify")["transactions"] > 20
     assert LATER

@@ -13,6 +13,7 @@ from twinproof.twin.chain_event import ChainEvent
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description
 from twinproof.twin.grants import Genesis, GrantTerms, Revocation
+from twinproof.twin.ledger import LedgerState
 from twinproof.twin.prediction import Prediction
 from twinproof.twin.reading import Reading
 from twinproof.twin.state import Latest, Told, TwinState
@@ -65,7 +66,37 @@ def show_state(state: TwinState) -> None:
         widest = max(map(len, shown.values()))
         for name, latest in sorted(state.readings.items()):
             click.echo(f"  {name:<{width}}  {shown[name]:<{widest}}  {_source(latest.entry, latest.time)}")
+    _show_ledger(state.live.ledger)
     click.echo(f"\n{count(state.statements, 'statement')}, the last one is entry {state.last_index}")
+
+
+def _show_ledger(ledger: LedgerState) -> None:
+    rows: list[tuple[str, str, int]] = []
+    if ledger.prediction is not None:
+        rows.append(("prediction", summary(ledger.prediction.prediction), ledger.prediction.entry))
+    for id_, (policy, entry) in sorted(ledger.policies.items()):
+        when = f"below {policy.below:g} {policy.unit} at {policy.coverage:g}: agreement {policy.agreement}"
+        rows.append((f"policy {id_}", when, entry))
+    for (_, _, number), order in sorted(ledger.orders.items()):
+        order_id = int.from_bytes(number, "big")
+        part = f", part {_token(order.token)}" if order.token else ""
+        said = f"{order.state} since {utc(order.since)}{part}"
+        rows.append((f"order {order_id >> 32}-{order_id & 0xFFFFFFFF}", said, order.entry))
+    rows += [("installed", _token(part), entry) for part, (_, entry, _) in sorted(ledger.installed.items())]
+    for (_, _, number), token in sorted(ledger.tokens.items()):
+        owner = f"of 0x{token.owner.hex()}" if token.owner else "of an unknown owner"
+        inside = f", in {_token(token.parent)}" if token.parent else ""
+        rows.append((f"part {_token(number)}", f"{token.status}, {owner}{inside}", token.entry))
+    if not rows:
+        return
+    heading("Forecast, orders and parts")
+    width = max(len(name) for name, _, _ in rows)
+    for name, said, entry in rows:
+        click.echo(f"  {name:<{width}}  {said}  " + click.style(f"entry {entry}", dim=True))
+
+
+def _token(number: bytes) -> str:
+    return f"0x{number.hex()[:8]}…"
 
 
 def _source(entry: int, time: float) -> str:
