@@ -11,6 +11,7 @@ before = world.snapshot(); world.time += 3600; ...; world.revert(before)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ GAS: Final = 30_000_000
 ACCOUNTS: Final = tuple(Account(sha256(b"test account %d" % number).digest()) for number in range(10))
 ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GRACE, HEIDI, IVAN, JUDY = ACCOUNTS
 
+_LARGE: Final = re.compile(r"\b[0-9]{40,78}\b")
+"""Above 2^128: what refusals show in hexadecimal."""
 _BALANCE_OF: Final = bytes.fromhex("600035315f5260205ff3")
 """Code that answers the balance of the address it is asked for: the engine itself tells only contracts."""
 _ENGINE: Final = PyEvm()
@@ -55,10 +58,14 @@ def artifact(name: str) -> Artifact:
 
 @contextmanager
 def refused(error: str) -> Iterator[None]:
-    """The block must revert with this custom error: a name, or the beginning of `Name(argument, …)`."""
+    """The block must revert with this custom error: a name, or the beginning of `Name(argument, …)`.
+
+    Refusals show token and batch ids in hexadecimal; here they may be given as numbers.
+    """
     with pytest.raises(Reverted) as caught:
         yield
     reason = caught.value.reason
+    error = _LARGE.sub(lambda number: f"0x{int(number[0]):064x}", error)
     assert reason.startswith(error if "(" in error else f"{error}("), f"reverted with {reason}, not {error}"
 
 

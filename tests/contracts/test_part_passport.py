@@ -405,5 +405,5 @@ def test_what_it_costs(passports: Passports) -> None:
 
 def test_a_refusal_costs_little_and_says_why(passports: Passports) -> None:
     token = passports.new(OWNER)
-    with pytest.raises(Reverted, match=rf"NotOwner\({token}, 0x"):
+    with pytest.raises(Reverted, match=rf"NotOwner\(0x{token:064x}, 0x"):
         passports.send(STRANGER, "offer", token, STRANGER.address, passports.soon)
