@@ -177,7 +177,7 @@ class TransactionOutbox:
             except sqlite3.Error as problem:
                 self._roll_back()
                 raise StorageFailed(f"outbox {self._path}: {problem}; nothing was stored") from None
-            except BaseException:
+            except BaseException:  # an interrupt too must not leave a transaction that holds the others up
                 self._roll_back()
                 raise
 
@@ -406,7 +406,7 @@ def _open(path: Path) -> sqlite3.Connection:
         raise ConfigError(
             f"outbox {path} cannot be read ({problem}). Move it away, do not delete it: it says what was sent"
         ) from None
-    except BaseException:
+    except BaseException:  # an interrupt too must not leave the file open
         db.close()
         raise
     return db

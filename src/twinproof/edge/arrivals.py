@@ -121,7 +121,7 @@ class GatewayOutbox(Outbox):
             except sqlite3.Error as problem:
                 self._doomed = True
                 raise StorageFailed(f"outbox {self._path}: {problem}; nothing was stored") from None
-            except BaseException:
+            except BaseException:  # half a group must not be stored, whatever ended it
                 self._doomed = True
                 raise
             self._outer.undelivered += part.undelivered

@@ -152,7 +152,7 @@ class Outbox:
         self._db = open_database(self._path)
         try:
             self._count()
-        except BaseException:
+        except BaseException:  # an interrupt too must not leave the file open
             self._db.close()
             raise
 

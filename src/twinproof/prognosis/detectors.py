@@ -14,6 +14,7 @@ Sources: Roberts, Technometrics 1959 (EWMA); Page, Biometrika 1954 (CUSUM); Jack
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
@@ -93,7 +94,7 @@ class _Normal:
         return found if found > SMALLEST * abs(self.mean) else inf
 
 
-class _Single:
+class _Single(ABC):
     """What EWMA and CUSUM share: one signal, its normal, its gate."""
 
     def __init__(self, warm_up: int, gate: Gate | None) -> None:
@@ -121,8 +122,9 @@ class _Single:
         score = self._score((x - self._normal.mean) / self._normal.deviation)
         return Judgement(score, score > 1.0, "judging")
 
+    @abstractmethod
     def _score(self, z: float) -> float:
-        raise NotImplementedError
+        """The statistic in units of its limit, after a row `z` deviations from normal."""
 
     def state(self) -> list[float]:
         normal = self._normal

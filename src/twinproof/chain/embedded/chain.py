@@ -76,7 +76,7 @@ class EmbeddedChain:
             chain = cls(store, genesis or Genesis(1), clock, engine)
             chain._keep_states = keep_states
             chain.genesis = chain._require_genesis(genesis)
-        except BaseException:
+        except BaseException:  # an interrupt too must not leave the file open
             store.database.close()
             raise
         return chain

@@ -67,7 +67,7 @@ class Database:
                 self._create_file()
                 self._writer = self._open_writer()
             self._require_schema()
-        except BaseException:
+        except BaseException:  # an interrupt too must not leave the file open
             self.close()
             raise
 
@@ -116,7 +116,7 @@ class Database:
                     raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 raw.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # closing rolls back what an interrupt left half done
                 raw.close()
                 raise
             return raw
