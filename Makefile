@@ -10,18 +10,20 @@ UV := .venv/.uv
 READY := .venv/.ready
 MODULES := contracts/node_modules/.ready
 WEB := web/node_modules/.ready
-# Without Node.js the tests that need the Solidity compiler, anvil or the TypeScript verifier are skipped.
-NODE := $(if $(shell command -v node && command -v npm),$(MODULES) $(WEB))
+CONSOLE := src/twinproof/server/web/index.html
+# Without Node.js the tests that need the Solidity compiler, anvil, the TypeScript verifier or the console are skipped.
+HAS_NODE := $(shell command -v node && command -v npm)
+NODE := $(if $(HAS_NODE),$(MODULES) $(WEB) $(CONSOLE))
 CODE := src tests $(if $(wildcard bench/*.py),bench) $(if $(wildcard examples/*.py examples/*/*.py),examples)
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test lint bench contracts lock upgrade clean
+.PHONY: help demo test lint bench contracts console dist lock upgrade clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## run the demonstration (ARGS="..." are passed on)
+demo: $(READY) $(if $(HAS_NODE),$(CONSOLE)) ## run the demonstration (ARGS="..." are passed on)
 	$(BIN)/twinproof demo $(ARGS)
 
 test: $(READY) $(NODE) ## run all tests (ARGS="..." are passed on to pytest)
@@ -39,6 +41,11 @@ bench: $(READY) ## measure (ARGS="..." are passed on)
 contracts: $(MODULES) ## compile the contracts into their artefacts (ARGS="NAME ...": only these)
 	node contracts/build.mjs $(ARGS)
 
+console: $(CONSOLE) ## build the web console into the package
+
+dist: $(READY) $(CONSOLE) ## build a wheel with the console inside
+	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist .
+
 lock: $(UV) ## write requirements/*.txt anew from pyproject.toml, keeping versions that still fit
 	@cp -p requirements/bootstrap.txt .venv/.bootstrap
 	$(COMPILE) --group bootstrap -o requirements/bootstrap.txt
@@ -51,7 +58,7 @@ upgrade: $(UV) ## the same with the newest versions
 	$(MAKE) lock COMPILE="$(COMPILE) --upgrade"
 
 clean: ## remove everything that these targets made
-	rm -rf .venv contracts/node_modules web/node_modules web/dist dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv contracts/node_modules web/node_modules web/dist src/twinproof/server/web dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A python3 that is new enough, unless the caller names one: make PYTHON=/path/to/python3.12 test
@@ -80,4 +87,8 @@ $(MODULES): contracts/package.json contracts/package-lock.json
 
 $(WEB): web/package.json web/package-lock.json
 	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(CONSOLE): $(WEB) $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/dist/*' -print 2>/dev/null)
+	cd web && npm run --silent build
 	@touch $@

@@ -43,13 +43,13 @@ def test_sources_run_anywhere(path: Path) -> None:
     assert len(text.splitlines()) <= 600
 
 
-def test_dependencies_are_few_and_locked() -> None:
+def test_dependencies_are_locked_and_permissive() -> None:
     package = json.loads((WEB / "package.json").read_text())
     lock = json.loads((WEB / "package-lock.json").read_text())
-    assert set(package["dependencies"]) == {"@noble/curves", "@noble/hashes", "@noble/post-quantum"}
-    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in package["dependencies"].values())
-    shipped = {name: of for name, of in lock["packages"].items() if name and not of.get("dev")}
-    assert set(shipped) == {f"node_modules/{name}" for name in package["dependencies"]}
-    assert {of["license"] for of in shipped.values()} == {"MIT"}
-    assert all(of["integrity"].startswith("sha512-") for name, of in lock["packages"].items() if name)
+    wanted = {**package["dependencies"], **package["devDependencies"]}
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())
+    packages = {name: of for name, of in lock["packages"].items() if name}
+    shipped = {of["license"] for of in packages.values() if not of.get("dev")}
+    assert shipped <= {"MIT", "Apache-2.0", "ISC", "BSD-3-Clause", "0BSD", "Unlicense"}
+    assert all(of["integrity"].startswith("sha512-") for of in packages.values())
     assert "resolved" not in (WEB / "package-lock.json").read_text()
