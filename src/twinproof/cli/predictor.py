@@ -21,9 +21,6 @@ from twinproof.twin.predictor import PREDICTOR, Predictor, Stage, StandingPredic
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import parse_statement
 
-SCORE: Final = "urn:twinproof:predictor-score"
-"""Type of the attestation that states a score; its text is the JSON that `score` prints."""
-
 _PREFIX = re.compile(r"[0-9a-f]{4,64}\Z")
 
 
@@ -295,6 +292,7 @@ def score(
     model was about the later half of the twins.
     """
     from twinproof.node.node import read_node
+    from twinproof.node.scoring import SCORE
     from twinproof.node.scoring import score as compare
 
     with read_node(folder) as node, progress("Comparing") as report:

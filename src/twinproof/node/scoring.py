@@ -1,21 +1,22 @@
 """Predicted against happened: what became of the twins that a model spoke of.
 
-For each twin of an asset model that has reached its end, the predictions in the log are compared with the cycles that
-were left. Each twin weighs alike. Life is counted up to the model's cap, as the model does.
+For each twin that has reached its end, the predictions in the log are compared with the cycles that were left. Each
+twin weighs alike. Life is counted up to the model's cap, as the model does. The command, the signed record and the API
+all come here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
-from twinproof.errors import Malformed, NotFound
+from twinproof.errors import NotFound
+from twinproof.log.reader import Reader
+from twinproof.node.hindsight import Course, Models, courses
 from twinproof.node.node import Node
-from twinproof.node.statements import logged_about
-from twinproof.prognosis.model import Model, parse_model
-from twinproof.prognosis.rows import RowReader, Wanted
+from twinproof.prognosis.model import Intervals
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle
 from twinproof.twin.kinds import parse_payload
 from twinproof.twin.prediction import Prediction
@@ -23,9 +24,21 @@ from twinproof.twin.statement import parse_statement
 
 CHUNK: Final = 1024
 """Entries read at once."""
+SCORE: Final = "urn:twinproof:predictor-score"
+"""Type of the attestation that states a score; its text is the score as JSON."""
 
 Report = Callable[[int, int], None]
 """(done, total) twins."""
+
+
+class Compared(NamedTuple):
+    """One prediction in hindsight."""
+
+    x: int
+    """Cycle at which it was made."""
+    left: float
+    """Cycles that were left then, at most the model's cap."""
+    prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,22 @@ class Case:
     """Mean of its square."""
     width: float
     """Mean of upper minus lower, of those that claimed a coverage."""
+    below: tuple[float, ...]
+    """Per level of the model's residuals, the share of those whose life was not above that level's bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A model's course of a twin that has ended."""
+
+    model: bytes
+    unit: str
+    coverage: float
+    """That was claimed."""
+    levels: tuple[int, ...]
+    """Of the model's residuals, per mille."""
+    case: Case
+    compared: tuple[Compared, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +102,47 @@ def score(
 ) -> list[Score]:
     """A score per trained model that spoke of twins of `model`; raises `NotFound` if none of them has ended."""
     twins = _twins_of(node, model, failed_at_end)
-    cases: dict[bytes, list[Case]] = {}
-    claimed: dict[bytes, tuple[str, float]] = {}
-    models: dict[bytes, Model | None] = {}
+    models = Models(node.blobs)
+    found: list[Judged] = []
     for done, subject in enumerate(twins):
-        for name, case in _cases(node, subject, models, claimed):
-            cases.setdefault(name, []).append(case)
+        found += judge(node.reader, subject, models)
         report(done + 1, len(twins))
-    if not cases:
+    if not found:
         raise NotFound(f"no prediction is about a twin of {model} that has reached its end")
-    return [_score(name, *claimed[name], sorted(found, key=lambda case: case.ended)) for name, found in cases.items()]
+    return summarise(found)
+
+
+def judge(reader: Reader, subject: str, models: Models) -> list[Judged]:
+    """What each model said of the last life of a twin that has ended; nothing of what foretold nothing."""
+    found = []
+    for course in courses(reader, subject, models):
+        model = models.get(course.model)
+        if model is not None and course.newest:
+            compared = tuple(compare(course, model.cap))
+            if compared:
+                said = course.said[0].prediction
+                case = _case(course, compared, model.intervals, model.cap)
+                claimed = said.widened or said.coverage
+                found.append(Judged(course.model, said.unit, claimed, model.intervals.levels, case, compared))
+    return found
+
+
+def compare(course: Course, cap: float) -> Iterable[Compared]:
+    """Each prediction with what was left. The last row is where it ended: of it, or without a row, nothing is told."""
+    for spoken in course.said:
+        if spoken.x is not None and spoken.x < course.last:
+            yield Compared(spoken.x, min(float(course.last - spoken.x), cap), spoken.prediction)
+
+
+def summarise(judged: Sequence[Judged]) -> list[Score]:
+    """A score per model."""
+    by_model: dict[bytes, list[Judged]] = {}
+    for each in judged:
+        by_model.setdefault(each.model, []).append(each)
+    return [
+        _score(name, found[0].unit, found[0].coverage, sorted((each.case for each in found), key=lambda c: c.ended))
+        for name, found in by_model.items()
+    ]
 
 
 def _twins_of(node: Node, model: str, failed_at_end: bool) -> list[str]:
@@ -104,64 +164,23 @@ def _twins_of(node: Node, model: str, failed_at_end: bool) -> list[str]:
     )
 
 
-def _cases(
-    node: Node, subject: str, models: dict[bytes, Model | None], claimed: dict[bytes, tuple[str, float]]
-) -> list[tuple[bytes, Case]]:
-    history = [(index, statement, parse_payload(statement)) for index, statement in logged_about(node.reader, subject)]
-    said: dict[tuple[bytes, str | None], list[Prediction]] = {}
-    for _, _, payload in history:
-        if isinstance(payload, Prediction) and _model(node, models, payload.model) is not None:
-            said.setdefault((payload.model, payload.cycle), []).append(payload)
-            claimed.setdefault(payload.model, (payload.unit, payload.widened or payload.coverage))
-    found = []
-    for (name, cycle), predictions in said.items():
-        model = models[name]
-        if model is None:
-            continue
-        reader = RowReader(Wanted(model.settings, model.signals, cycle))
-        cycles: dict[tuple[str, int], int] = {}
-        ended = 0
-        for index, statement, payload in history:
-            if reader.take(payload):
-                cycles[statement.issuer, statement.seq] = reader.newest
-                ended = index
-        case = _compare(subject, ended, predictions, cycles, reader.newest, model.cap)
-        if case is not None:
-            found.append((name, case))
-    return found
-
-
-def _model(node: Node, models: dict[bytes, Model | None], name: bytes) -> Model | None:
-    if name not in models:
-        try:
-            models[name] = parse_model(node.blobs.get(name))
-        except (NotFound, Malformed):
-            models[name] = None
-    return models[name]
-
-
-def _compare(
-    subject: str, ended: int, said: Sequence[Prediction], cycles: dict[tuple[str, int], int], last: int, cap: float
-) -> Case | None:
-    errors: list[float] = []
-    widths: list[float] = []
-    inside = 0
-    for prediction in said:
-        read = [cycles[each.issuer, each.last] for each in prediction.reads if (each.issuer, each.last) in cycles]
-        # The last row is where it ended: what was said then, or before there was a row, foretells nothing.
-        if not read or max(read) >= last:
-            continue
-        left = min(float(last - max(read)), cap)
-        errors.append(prediction.point - left)
-        if prediction.widened is None:
-            widths.append(prediction.upper - prediction.lower)
-            inside += prediction.lower <= left <= prediction.upper
-    if not errors:
-        return None
+def _case(course: Course, compared: Sequence[Compared], intervals: Intervals, cap: float) -> Case:
+    errors = [each.prediction.point - each.left for each in compared]
+    claiming = [each for each in compared if each.prediction.widened is None]
+    widths = [each.prediction.upper - each.prediction.lower for each in claiming]
+    inside = sum(each.prediction.lower <= each.left <= each.prediction.upper for each in claiming)
+    counts = [0] * len(intervals.levels)
+    for each in claiming:
+        row = intervals.residuals[sum(edge <= each.prediction.point for edge in intervals.edges)]
+        for at, residual in enumerate(row):
+            # Bounds are cut as those of intervals are: at the cap it means "that or more".
+            counts[at] += each.left <= min(max(each.prediction.point + residual, 0.0), cap)
     count = len(errors)
-    square = sum(error * error for error in errors) / count
-    width = sum(widths) / len(widths) if widths else 0.0
-    return Case(subject, ended, count, len(widths), inside, sum(errors) / count, square, width)
+    return Case(
+        course.subject, course.ended, count, len(claiming), inside, sum(errors) / count,
+        sum(error * error for error in errors) / count, sum(widths) / len(widths) if widths else 0.0,
+        tuple(number / len(claiming) for number in counts) if claiming else (),
+    )  # fmt: skip
 
 
 def _score(name: bytes, unit: str, coverage: float, cases: Sequence[Case]) -> Score:
@@ -174,15 +193,16 @@ def _score(name: bytes, unit: str, coverage: float, cases: Sequence[Case]) -> Sc
         len(cases),
         sum(case.predictions for case in cases),
         sum(case.predictions - case.claimed for case in cases),
-        _mean([case.inside / case.claimed for case in claiming]) if claiming else None,
-        _mean([case.bias for case in cases]),
-        sqrt(_mean([case.square for case in cases])),
-        _mean([case.width for case in claiming]) if claiming else 0.0,
-        _mean([case.bias for case in cases[-half:]]) - _mean([case.bias for case in cases[:half]])
+        mean([case.inside / case.claimed for case in claiming]) if claiming else None,
+        mean([case.bias for case in cases]),
+        sqrt(mean([case.square for case in cases])),
+        mean([case.width for case in claiming]) if claiming else 0.0,
+        mean([case.bias for case in cases[-half:]]) - mean([case.bias for case in cases[:half]])
         if len(cases) >= 4
         else None,
     )
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Of one value or more."""
     return sum(values) / len(values)

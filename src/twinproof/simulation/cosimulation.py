@@ -26,7 +26,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ctypes import byref
 from dataclasses import dataclass
 from math import isfinite
@@ -55,6 +55,8 @@ MAX_STATEMENTS: Final = 10_000
 MAX_VALUE: Final = 1e300
 GRID: Final = 21
 GOLDEN_STEPS: Final = 40
+SIMULATIONS: Final = GRID + 2 + GOLDEN_STEPS
+"""Of a calibration."""
 _GOLDEN: Final = 0.6180339887498949
 _FUNCTIONS: Final = tuple(name for name in dir(FMU2Slave) if name.startswith("fmi2"))
 """The whole interface, which FMPy looks up at once and the standard demands."""
@@ -262,7 +264,9 @@ class Target:
     """Steps done, value read."""
 
 
-def calibrate(coupling: Coupling, target: Target) -> tuple[float, float, int]:
+def calibrate(
+    coupling: Coupling, target: Target, report: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[float, float, int]:
     """The value sought, the root of the mean square of what remains, and how many simulations that took."""
     runs = 0
 
@@ -273,6 +277,7 @@ def calibrate(coupling: Coupling, target: Target) -> tuple[float, float, int]:
         changed = Coupling(coupling.units, start, coupling.connections, coupling.step, coupling.steps)
         (values,) = simulate(changed, (target.observed,))
         total = 0.0
+        report(runs, SIMULATIONS)
         for at, seen in target.samples:
             total += (values[at] - seen) * (values[at] - seen)
         return total
@@ -297,7 +302,12 @@ def calibrate(coupling: Coupling, target: Target) -> tuple[float, float, int]:
     return value, float((least / len(target.samples)) ** 0.5), runs
 
 
-def cosimulate(settings: Mapping[str, Any], inputs: Mapping[str, bytes], folder: str) -> dict[str, Any]:
+def cosimulate(
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, bytes],
+    folder: str,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
     """A scenario's result; see the module and `runs.run`."""
     members = fields(
         dict(settings), "settings", ("models", "start", "connections", "step", "steps", "record"), ("calibrate",)
@@ -309,7 +319,7 @@ def cosimulate(settings: Mapping[str, Any], inputs: Mapping[str, bytes], folder:
     result: dict[str, Any] = {}
     if "calibrate" in members:
         target = _target(members["calibrate"], inputs, coupling)
-        value, rms, runs = calibrate(coupling, target)
+        value, rms, runs = calibrate(coupling, target, report)
         result["calibrated"] = {"value": value, "rms": rms, "samples": len(target.samples), "simulations": runs}
         start = {**coupling.start, target.sought: value}
         coupling = Coupling(coupling.units, start, coupling.connections, coupling.step, coupling.steps)

@@ -11,7 +11,7 @@ A bay is taken first, then a spare, then a crew; all three are held until the wo
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,7 +111,14 @@ def _sum(values: Array) -> float:
     return float(np.add.accumulate(values)[-1])
 
 
-def replicate(arrivals: tuple[Arrival, ...], depot: Depot, *, seed: int, replications: int) -> Replications:
+def replicate(
+    arrivals: tuple[Arrival, ...],
+    depot: Depot,
+    *,
+    seed: int,
+    replications: int,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Replications:
     """Runs the depot so many times. Raises `Malformed` for a date that is none, or too large a task."""
     if not 0 < len(arrivals) <= MAX_ASSETS or len({each.name for each in arrivals}) != len(arrivals):
         raise Malformed("arrivals", f"not 1 to {MAX_ASSETS} assets, each once")
@@ -127,6 +134,7 @@ def replicate(arrivals: tuple[Arrival, ...], depot: Depot, *, seed: int, replica
             [int(draw_lives(a.remaining, uniform[number, 0, at : at + 1])[0]) for at, a in enumerate(arrivals)]
         )
         measured[number] = _Run(arrivals, depot, lives, uniform[number, 1]).measure()
+        report(number + 1, replications)
     return Replications(measured)
 
 

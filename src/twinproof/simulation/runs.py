@@ -13,7 +13,7 @@ Settings by kind, beside the shared ones (`assets`):
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final
 
@@ -31,8 +31,17 @@ from twinproof.twin.fields import fields, text, whole
 
 MAX_WHOLE: Final = 2**31
 
+Report = Callable[[int, int], None]
+"""(done, total) parts of a run: replications, or simulations of a calibration."""
 
-def run(scenario: Scenario, inputs: Mapping[str, bytes], *, folder: str | None = None) -> Result:
+
+def run(
+    scenario: Scenario,
+    inputs: Mapping[str, bytes],
+    *,
+    folder: str | None = None,
+    report: Report = lambda done, total: None,
+) -> Result:
     """What a scenario comes to. `inputs` by the scenario's names.
 
     `folder` is an empty one of the caller's, into which the native code of a co-simulation is unpacked and from
@@ -54,14 +63,14 @@ def run(scenario: Scenario, inputs: Mapping[str, bytes], *, folder: str | None =
         import simpy
 
         tools["simpy"] = simpy.__version__
-        result = _depot(scenario, inputs)
+        result = _depot(scenario, inputs, report)
     else:
         if folder is None:
             raise Malformed("folder", "missing: a co-simulation executes native code, which the caller has to allow")
         from twinproof.simulation.cosimulation import cosimulate, version
 
         tools["fmpy"] = version()
-        result = cosimulate(scenario.settings, inputs, folder)
+        result = cosimulate(scenario.settings, inputs, folder, report)
     return Result(scenario.digest, scenario.kind, tools, reproducible, result)
 
 
@@ -159,7 +168,7 @@ _DEPOT: Final = (
 )  # fmt: skip
 
 
-def _depot(scenario: Scenario, inputs: Mapping[str, bytes]) -> dict[str, Any]:
+def _depot(scenario: Scenario, inputs: Mapping[str, bytes], report: Report) -> dict[str, Any]:
     from twinproof.simulation.depot import MAX_LENGTH, Arrival, Depot, replicate
 
     settings = fields(scenario.settings, "settings", (*assets.SHARED, "depot", "replications"))
@@ -183,7 +192,7 @@ def _depot(scenario: Scenario, inputs: Mapping[str, bytes]) -> dict[str, Any]:
         )
         for each, decision in zip(known, assets.decide_all(known, terms), strict=True)
     )  # fmt: skip
-    done = replicate(arrivals, Depot(**values), seed=scenario.seed, replications=replications)
+    done = replicate(arrivals, Depot(**values), seed=scenario.seed, replications=replications, report=report)
     return {
         "replications": replications,
         "dates": {each.name: each.date for each in arrivals},

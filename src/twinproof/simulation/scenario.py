@@ -3,11 +3,13 @@
     {"format": "twinproof.scenario/1", "kind": "depot", "name": "two crews instead of one", "seed": 7,
      "tools": {"numpy": "2.4.6", "simpy": "4.1.2"},
      "inputs": {"model": {"sha256": "ab…"}, "forecast of 17": {"sha256": "cd…", "index": 4711}},
-     "settings": {…}}
+     "settings": {…},
+     ? "log": {"origin": "twin.example/log0", "size": 5000, "root": "ef…"}, ? "notes": ["…"]}
 
-`inputs` pins bytes by their SHA-256; one with an `index` is the entry of the log with this index. `tools` says what
-the author had; a run elsewhere tells what it has. `settings` depend on the kind: `runs`, `cosimulation`. A file with
-an unknown or repeated name, a number that is none, or anything too large is refused. The digest of a scenario is
+`inputs` pins bytes by their SHA-256; one with an `index` is the entry of the log with this index. `log` says which log
+and how it stood when the inputs were chosen: every index lies below its size. `notes` are for readers. `tools` says
+what the author had; a run elsewhere tells what it has. `settings` depend on the kind: `runs`, `cosimulation`. A file
+with an unknown or repeated name, a number that is none, or anything too large is refused. The digest of a scenario is
 SHA-256 of the deterministic CBOR of its value, so that neither spaces nor the order of names change it.
 """
 
@@ -34,6 +36,9 @@ MAX_TOOLS: Final = 32
 MAX_DIGITS: Final = 40
 """Of a number."""
 MAX_DEPTH: Final = 12
+MAX_NOTES: Final = 32
+MAX_NOTE: Final = 1000
+"""Characters."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -48,6 +53,15 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class LogHead:
+    """A log as it stood (RFC 9162)."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """See the module."""
 
@@ -59,6 +73,8 @@ class Scenario:
     settings: Mapping[str, Any]
     """As parsed; its kind checks it."""
     digest: bytes
+    log: LogHead | None = None
+    """Where the indices count."""
 
 
 def parse_scenario(data: bytes) -> Scenario:
@@ -66,7 +82,9 @@ def parse_scenario(data: bytes) -> Scenario:
     if len(data) > MAX_SCENARIO:
         raise TooLarge("scenario", f"more than {MAX_SCENARIO} bytes")
     value = _json(data)
-    found = fields(value, "scenario", ("format", "kind", "name", "seed", "tools", "inputs", "settings"))
+    found = fields(
+        value, "scenario", ("format", "kind", "name", "seed", "tools", "inputs", "settings"), ("log", "notes")
+    )
     if found["format"] != FORMAT:
         raise Malformed("scenario.format", f"not {FORMAT!r}")
     if found["kind"] not in KINDS:
@@ -85,11 +103,26 @@ def parse_scenario(data: bytes) -> Scenario:
         index = whole(members["index"], f"{what}.index", 0, 2**63) if "index" in members else None
         inputs[each] = Input(bytes.fromhex(members["sha256"]), index)
     settings = _map(found["settings"], "scenario.settings", MAX_TOOLS)
+    log = _log(found["log"], inputs) if "log" in found else None
+    for note in array(found.get("notes", []), "scenario.notes", MAX_NOTES, 0):
+        text(note, "scenario.notes", MAX_NOTE)
     try:
         digest = hashlib.sha256(cbor.encode(value)).digest()
     except cbor.EncodeError as error:
         raise Malformed("scenario", str(error)) from None
-    return Scenario(found["kind"], name, seed, tools, inputs, settings, digest)
+    return Scenario(found["kind"], name, seed, tools, inputs, settings, digest, log)
+
+
+def _log(value: cbor.Value, inputs: Mapping[str, Input]) -> LogHead:
+    what = "scenario.log"
+    members = fields(value, what, ("origin", "size", "root"))
+    if type(members["root"]) is not str or not _DIGEST.fullmatch(members["root"]):
+        raise Malformed(f"{what}.root", "not 64 lowercase hexadecimal digits")
+    size = whole(members["size"], f"{what}.size", 1, 2**63)
+    for name, pinned in inputs.items():
+        if pinned.index is not None and pinned.index >= size:
+            raise Malformed(f"scenario.inputs.{name}.index", f"not below {what}.size")
+    return LogHead(text(members["origin"], f"{what}.origin", 255), size, bytes.fromhex(members["root"]))
 
 
 def check_inputs(scenario: Scenario, inputs: Mapping[str, bytes]) -> None:
