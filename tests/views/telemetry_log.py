@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.builders import DEVICE, LOG_KEY, LOG_PQ_KEY, ORIGIN, START, Log
+from tests.builders import DEVICE, LOG_KEY, LOG_PQ_KEY, ORIGIN, START, Log, Signer
 from twinproof.log.reader import Reader
 from twinproof.log.store import Entry
 from twinproof.log.writer import Writer
@@ -22,11 +22,12 @@ from twinproof.views.telemetry import Row
 
 
 class Said(NamedTuple):
-    """One entry to come: a twin, and a content type with a payload."""
+    """One entry to come: a twin, a content type with a payload, and who says it."""
 
     subject: str
     content_type: str
     payload: bytes
+    by: Signer = DEVICE
 
 
 def senml(subject: str, *readings: Reading) -> Said:
@@ -62,7 +63,7 @@ class Journal:
 
     def say(self, *said: Said) -> None:
         """Sign, append as one group and publish."""
-        new = [self._item(self.log.say(DEVICE, one.subject, one.content_type, one.payload)) for one in said]
+        new = [self._item(self.log.say(one.by, one.subject, one.content_type, one.payload)) for one in said]
         self.writer.append([Entry(position(item.statement), item.statement.raw) for item in new])
         self.feed.publish(new)
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import DEVICE, START, Signer, signer
 from tests.views.telemetry_log import Journal, Said, senml
 from twinproof.errors import NotFound, StorageFailed
 from twinproof.twin.alarm import ALARM, RULE, AlarmTransition, Rule, Severity, Test, Transition, format_rule
 from twinproof.twin.alarm import format_transition as format_alarm
+from twinproof.twin.chain_event import CHAIN_EVENT, ChainEvent, event_args, format_chain_event
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle, format_description
 from twinproof.twin.operation import DESIRED, Desired, format_desired
 from twinproof.twin.reading import Reading
@@ -30,7 +32,9 @@ MODELS = ("dtmi:example:engine;1", "dtmi:example:engine;2")
 @st.composite
 def statements(draw: st.DrawFn) -> Said:
     twin = draw(st.sampled_from(TWINS))
-    match draw(st.integers(0, 4)):
+    match draw(st.integers(0, 5)):
+        case 5:
+            return draw(chain_events(twin))
         case 0:
             value, time = draw(st.floats(-1e3, 1e3)), draw(st.integers(0, 50))
             return senml(twin, Reading(draw(st.sampled_from(("T24", "Nf"))), value, None, 1_700_000_000.0 + time))
@@ -46,6 +50,31 @@ def statements(draw: st.DrawFn) -> Said:
             return Said(twin, ALARM, format_alarm(AlarmTransition("hot", transition)))
         case _:
             return Said(twin, DESCRIPTION, format_description(draw(descriptions())))
+
+
+FOLLOWER = signer("https://fleet.example/log0#chain", 61)
+CONTRACT = b"\xaa" * 20
+EVENTS = {
+    "Minted": {"manufacturer": CONTRACT},
+    "HandedOver": {"to": b"\xbb" * 20, "from": CONTRACT},
+    "StatusChanged": {"status": 2},
+    "OrderPlaced": {"id": 7},
+    "OrderShipped": {"tokenId": 2**255 + 1},
+    "OrderFulfilled": {},
+    "Proposed": {"id": 7},
+}
+
+
+@st.composite
+def chain_events(draw: st.DrawFn, twin: str) -> Said:
+    name = draw(st.sampled_from(sorted(EVENTS)))
+    thing = {"orderId": (7 << 32) + 1} if name.startswith("Order") else {"tokenId": 2**255}
+    args = event_args({**({} if name == "Proposed" else thing), **EVENTS[name]})
+    place = draw(st.integers(0, 9))
+    event = ChainEvent(
+        5, CONTRACT, name, place, b"\1" * 32, START, b"\2" * 32, 0, args, retracted=draw(st.integers(0, 3)) == 0
+    )
+    return Said(twin, CHAIN_EVENT, format_chain_event(event), draw(st.sampled_from((FOLLOWER, FOLLOWER, DEVICE))))
 
 
 @st.composite
@@ -217,3 +246,35 @@ def test_a_failed_fold_leaves_the_view_where_it_was(
     assert content(view) == content(fresh)
     view.close()
     fresh.close()
+
+
+def test_parts_orders_and_proposals_are_rows_as_contracts_told(tmp_path: Path) -> None:
+    journal = Journal()
+    view = StateView(tmp_path / "states.db", journal.feed)
+
+    def tell(name: str, place: int, *, by: Signer = FOLLOWER, retracted: bool = False, **args: object) -> None:
+        event = ChainEvent(
+            5, CONTRACT, name, place, b"\1" * 32, START, b"\2" * 32, 0, event_args(args), retracted=retracted
+        )
+        journal.say(Said(TWINS[0], CHAIN_EVENT, format_chain_event(event), by))
+        view.catch_up()
+
+    def rows(table: str, columns: str) -> list[tuple[Any, ...]]:
+        return view.query(f"SELECT {columns} FROM {table}", ())  # noqa: S608 - words of this test
+
+    token, order = 2**255, (7 << 32) + 1
+    tell("Proposed", 1, id=7)
+    tell("Proposed", 1, by=DEVICE, id=8)
+    tell("Minted", 2, tokenId=token, manufacturer=CONTRACT)
+    tell("OrderPlaced", 3, orderId=order, id=7)
+    assert rows("proposal", "chain, contract, agreement, entry") == [(5, CONTRACT, (7).to_bytes(32, "big"), 0)]
+    assert rows("part", "token, owner, status, parent, entry") == [
+        (token.to_bytes(32, "big"), CONTRACT, "InService", None, 2)
+    ]
+    assert rows("purchase", "number, agreement, state, token, entry") == [
+        (order.to_bytes(32, "big"), (7).to_bytes(32, "big"), "placed", None, 3)
+    ]
+    for name, place in (("OrderPlaced", 3), ("Minted", 2), ("Proposed", 1)):
+        tell(name, place, retracted=True, id=7, orderId=order, tokenId=token)
+    assert [rows(table, "count(*)") for table in ("proposal", "part", "purchase")] == [[(0,)]] * 3
+    view.close()

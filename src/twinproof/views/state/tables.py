@@ -8,6 +8,9 @@
     property(twin, name, value, since, until)         reported properties, values as `values` packs them
     status(twin, model, lifecycle, since, until)      model and lifecycle, from the twin's first statement on
     alarm(twin, rule, name, severity, entry, time)    alarms that stand now
+    part(twin, chain, contract, token, owner, status, parent, entry)              part tokens, as contracts told of them
+    purchase(twin, chain, contract, number, agreement, state, since, token, entry)  maintenance orders
+    proposal(twin, chain, contract, agreement, entry)                             agreements proposed for a twin
 
 `since` and `until` are log indices, `since <= at < until` means that the row held after entry `at`.
 """
@@ -21,7 +24,7 @@ from typing import Final
 
 from twinproof.errors import StorageFailed
 
-VERSION: Final = 2
+VERSION: Final = 3
 """SQLite's `user_version`; a file of another version is made anew."""
 
 _SCHEMA = """
@@ -45,6 +48,16 @@ CREATE TABLE status (twin INTEGER, model TEXT, lifecycle TEXT, since INTEGER, un
 CREATE INDEX status_model ON status (model);
 CREATE TABLE alarm (twin INTEGER, rule TEXT, name TEXT NOT NULL, severity TEXT, entry INTEGER NOT NULL,
                     time INTEGER NOT NULL, PRIMARY KEY (twin, rule)) WITHOUT ROWID;
+CREATE TABLE part (twin INTEGER, chain INTEGER, contract BLOB, token BLOB, owner BLOB, status TEXT NOT NULL,
+                   parent BLOB, entry INTEGER NOT NULL, PRIMARY KEY (twin, chain, contract, token)) WITHOUT ROWID;
+CREATE INDEX part_token ON part (token);
+CREATE INDEX part_parent ON part (parent) WHERE parent IS NOT NULL;
+CREATE TABLE purchase (twin INTEGER, chain INTEGER, contract BLOB, number BLOB, agreement BLOB NOT NULL,
+                       state TEXT NOT NULL, since INTEGER NOT NULL, token BLOB, entry INTEGER NOT NULL,
+                       PRIMARY KEY (twin, chain, contract, number)) WITHOUT ROWID;
+CREATE INDEX purchase_number ON purchase (number);
+CREATE TABLE proposal (twin INTEGER, chain INTEGER, contract BLOB, agreement BLOB, entry INTEGER NOT NULL,
+                       PRIMARY KEY (twin, chain, contract, agreement)) WITHOUT ROWID;
 """
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from twinproof.errors import NotFound, StorageFailed
+from twinproof.twin.chain_event import ChainEvent
 from twinproof.twin.description import Description
 from twinproof.twin.state import TwinState
 from twinproof.views.feed import Item
 from twinproof.views.state import tables
+from twinproof.views.state.ledger import keep_proposal, write_ledger
 from twinproof.views.state.values import pack
 
 SNAPSHOT_EVERY: Final = 256
@@ -158,6 +160,7 @@ class StateView:
             touched: dict[str, TwinState] = {}
             history: list[tuple[int, int, str, int, int]] = []
             snapshots: list[tuple[int, int, bytes]] = []
+            heard: set[str] = set()
             for item in items:
                 statement = item.statement
                 subject = statement.subject
@@ -170,6 +173,9 @@ class StateView:
                     self._keep_intervals(twin, item.index, state, item.payload)
                 elif not state.statements:
                     self._keep_status(twin, item.index, state, Description())
+                if isinstance(item.payload, ChainEvent):
+                    heard.add(subject)
+                    keep_proposal(database, twin, item, item.payload)
                 state.apply(item.index, statement, item.payload)
                 history.append((twin, item.index, item.kind.name, self._issuer(statement.issuer), statement.issued_at))
                 if state.statements % SNAPSHOT_EVERY == 0:
@@ -177,6 +183,8 @@ class StateView:
             database.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?)", history)
             database.executemany("INSERT INTO snapshot VALUES (?, ?, ?)", snapshots)
             self._write_states(touched)
+            for subject in heard:
+                write_ledger(database, self._ids[subject], touched[subject])
             database.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                 [("reached", items[-1].index + 1), ("last", items[-1].statement.digest)],
@@ -386,6 +394,9 @@ class StateView:
                 ("property", "x.name, x.value, x.since, x.until"),
                 ("status", "x.model, x.lifecycle, x.since, x.until"),
                 ("alarm", "x.rule, x.name, x.severity, x.entry, x.time"),
+                ("part", "x.chain, x.contract, x.token, x.owner, x.status, x.parent, x.entry"),
+                ("purchase", "x.chain, x.contract, x.number, x.agreement, x.state, x.since, x.token, x.entry"),
+                ("proposal", "x.chain, x.contract, x.agreement, x.entry"),
             ):
                 sql = f"SELECT t.sub, {columns} FROM {table} x JOIN twin t ON t.id = x.twin ORDER BY t.sub, {columns}"  # noqa: S608 - fixed words only
                 for row in database.execute(sql):
