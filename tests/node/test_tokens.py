@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from twinproof.errors import ConfigError, Malformed, NotFound, Unauthenticated, Unreachable
 from twinproof.node.config import Access
 from twinproof.node.oidc import FRESH, PAUSE, STALE, Issuer, parse_jwks
-from twinproof.node.tokens import EVERYTHING, FILE, ReadScope, TokenFile, parse_scope
+from twinproof.node.tokens import EVERYTHING, FILE, OPERATE, ReadScope, TokenFile, parse_scope
 from twinproof.testing import ManualClock
 
 TWIN = "https://fleet.example/engine/1"
@@ -30,13 +30,14 @@ TWIN = "https://fleet.example/engine/1"
 # --- scopes ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["all", "prefix:https://fleet.example/", f"twin:{TWIN}", "prefix:x"])
+@pytest.mark.parametrize("text", ["all", "operate", "prefix:https://fleet.example/", f"twin:{TWIN}", "prefix:x"])
 def test_a_scope_reads_back(text: str) -> None:
     assert str(parse_scope(text)) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ALL", "all:", "all:x", "prefix", "prefix:", "twin:", "twin:no iri", "model:x", ":"]
+    "text",
+    ["", "ALL", "all:", "all:x", "operate:", "operate:x", "prefix", "prefix:", "twin:", "twin:no iri", "model:x", ":"],
 )
 def test_what_is_no_scope(text: str) -> None:
     with pytest.raises(Malformed, match="scope"):
@@ -45,6 +46,7 @@ def test_what_is_no_scope(text: str) -> None:
 
 def test_what_scopes_cover() -> None:
     assert EVERYTHING.covers(TWIN)
+    assert not OPERATE.covers(TWIN)
     assert ReadScope("prefix", "https://fleet.example/").covers(TWIN)
     assert ReadScope("twin", TWIN).covers(TWIN)
     assert not ReadScope("twin", TWIN).covers(TWIN + "0")

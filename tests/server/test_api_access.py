@@ -195,7 +195,7 @@ def test_challenges_and_forms_of_refusal(clients: dict[str, TestClient]) -> None
         "type": "about:blank",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "reading takes a bearer token",
+        "detail": "this takes a bearer token",
         "code": "unauthenticated",
     }
     assert 'error="invalid_token"' in clients["bad"].get("/checkpoint").headers["www-authenticate"]

@@ -60,7 +60,7 @@ def token() -> None:
     multiple=True,
     required=True,
     metavar="SCOPE",
-    help="all, prefix:IRI or twin:IRI; may be given several times.",
+    help="all, prefix:IRI or twin:IRI, and operate to act in the console; may be given several times.",
 )
 @click.option("--for", "lifetime", type=Lifetime(), help="How long it holds: 90d, 12h, 30m; forever without.")
 @click.option("--note", default="", help="Whom it is for.")

@@ -5,6 +5,8 @@ spaces, or a list of them, among which those count that begin with `twinproof:`
 
     "scope": "openid twinproof:prefix:https://fleet.example/engine/ twinproof:twin:https://fleet.example/site"
 
+`twinproof:operate` lets the bearer act through the node as well.
+
 Only asymmetric signatures are known here, and a key decides on its algorithm, never the token.
 """
 

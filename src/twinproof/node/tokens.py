@@ -1,4 +1,4 @@
-"""Local bearer tokens for readers: FOLDER/tokens.json, mode 0600.
+"""Local bearer tokens for readers, and for who acts through the node: FOLDER/tokens.json, mode 0600.
 
     tp_<id>_<secret>      id: 16 hexadecimal digits; secret: 32 random bytes in base64url
 
@@ -30,12 +30,17 @@ FILE: Final = "tokens.json"
 MAX_NOTE: Final = 200
 """Characters."""
 _TOKEN = re.compile(r"tp_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
-_KINDS: Final = ("all", "prefix", "twin")
+_KINDS: Final = ("all", "operate", "prefix", "twin")
+_WHOLE: Final = ("all", "operate")
+"""Those that are said in one word."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadScope:
-    """What may be read: everything (`all`), twins whose IRI begins with a text (`prefix`), one twin (`twin`)."""
+    """What a token opens: reading everything (`all`), twins whose IRI begins with a text (`prefix`), one twin (`twin`).
+
+    `operate` opens no reading: its bearer may act through the node on twins that the other scopes cover.
+    """
 
     kind: str
     value: str = ""
@@ -45,23 +50,26 @@ class ReadScope:
         match self.kind:
             case "all":
                 return True
+            case "operate":
+                return False
             case "prefix":
                 return subject.startswith(self.value)
             case _:
                 return subject == self.value
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "all" else f"{self.kind}:{self.value}"
+        return self.kind if self.kind in _WHOLE else f"{self.kind}:{self.value}"
 
 
 EVERYTHING: Final = ReadScope("all")
+OPERATE: Final = ReadScope("operate")
 
 
 def parse_scope(text: str) -> ReadScope:
-    """Read `all`, `prefix:IRI…` or `twin:IRI`; raises `Malformed` for the field `scope`."""
+    """Read `all`, `operate`, `prefix:IRI…` or `twin:IRI`; raises `Malformed` for the field `scope`."""
     kind, colon, value = text.partition(":")
-    if kind not in _KINDS or (kind == "all") == bool(colon):
-        raise Malformed("scope", f"{text[:80]!r} is none of all, prefix:IRI, twin:IRI")
+    if kind not in _KINDS or (kind in _WHOLE) == bool(colon):
+        raise Malformed("scope", f"{text[:80]!r} is none of all, prefix:IRI, twin:IRI, operate")
     if kind == "twin":
         check_iri(value, "scope")
     if kind == "prefix" and not value:

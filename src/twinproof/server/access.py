@@ -9,8 +9,13 @@
 | ENTRY    | tokens whose scopes cover the twin that entry `index` is about                   |
 | ALL      | tokens of the scope `all`                                                        |
 | OPERATOR | the scope `all`, or a caller on this machine                                     |
+| OPERATE  | tokens of the scope `operate`, always; the handler checks which twins they cover |
 
-A route without a rule stops the node from starting. Nothing else decides about reading.
+A route without a rule stops the node from starting. Nothing else decides about reading. A rule for `POST /path`
+goes before one for `/path`.
+
+OPERATE takes JSON alone, of this site or of no page at all: a page of another site reaches a port of this machine,
+but can show no token, and no browser lets it send JSON unasked.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -31,7 +37,7 @@ from twinproof.node.config import is_loopback
 from twinproof.node.node import WritingNode
 from twinproof.node.oidc import Issuer
 from twinproof.node.statements import logged
-from twinproof.node.tokens import EVERYTHING, ReadScope, TokenFile
+from twinproof.node.tokens import EVERYTHING, OPERATE, ReadScope, TokenFile
 from twinproof.proof.checkpoint import parse_decimal
 from twinproof.server.denials import DenialLog
 from twinproof.server.problems import refusal
@@ -40,6 +46,7 @@ PRINCIPAL: Final = "twinproof.principal"
 """Key in the ASGI scope."""
 ROUTE: Final = "twinproof.route"
 """Key in the ASGI scope: the path's template, for metrics."""
+JSON: Final = "application/json"
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -53,6 +60,7 @@ class Rule(Enum):
     ENTRY = auto()
     ALL = auto()
     OPERATOR = auto()
+    OPERATE = auto()
 
 
 class Principal(NamedTuple):
@@ -70,6 +78,11 @@ class Principal(NamedTuple):
     def reads_all(self) -> bool:
         """Whether every twin, now and in future, may be read."""
         return EVERYTHING in self.scopes
+
+    @property
+    def operates(self) -> bool:
+        """Whether the bearer may act through the node."""
+        return OPERATE in self.scopes
 
 
 ANYBODY: Final = Principal(None, (EVERYTHING,))
@@ -99,9 +112,13 @@ class Access:
         """Who asks; raises `Unauthenticated`."""
         if self.open or (self.open_here and is_here(connection)):
             return ANYBODY
+        return await self.bearer(connection)
+
+    async def bearer(self, connection: HTTPConnection) -> Principal:
+        """Whose token the request shows; raises `Unauthenticated`, also where reading takes none."""
         shown = connection.headers.getlist("authorization")
         if not shown:
-            raise Unauthenticated("reading takes a bearer token")
+            raise Unauthenticated("this takes a bearer token")
         scheme, _, token = shown[0].partition(" ")
         if len(shown) > 1 or scheme.lower() != "bearer" or not token.isascii():
             raise Unauthenticated("the header authorization is not one bearer token")
@@ -126,6 +143,32 @@ def is_here(connection: HTTPConnection) -> bool:
     )
 
 
+def check_sender(connection: HTTPConnection) -> None:
+    """That a request which acts is JSON, of a page of this site or of no page.
+
+    Raises `Malformed` for the field content-type, `AccessDenied` for a page of another site.
+    """
+    if connection.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise Malformed("content-type", f"must be {JSON}")
+    if from_another_site(connection):
+        raise AccessDenied("a page of another site may not act here")
+
+
+def from_another_site(connection: HTTPConnection) -> bool:
+    """Whether a page of another site asks: a browser lets them send to whatever it reaches (RFC 6454 §7)."""
+    origins = connection.headers.getlist("origin")
+    return bool(origins) and [*map(_place, origins)] != [connection.headers.get("host", "").lower()]
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin, as a Host header has them; None for what is none, such as `null`."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    return parts.netloc.lower() or None if parts.scheme in ("http", "https") else None
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """ASGI: lets a request through to its route, or refuses it and puts that on record."""
@@ -147,6 +190,9 @@ class Gate:
             try:
                 if self.rule is Rule.OPERATOR and is_here(connection):
                     found = ANYBODY
+                elif self.rule is Rule.OPERATE:
+                    found = await self.access.bearer(connection)
+                    check_sender(connection)
                 else:
                     found = await self.access.identify(connection)
                 await self._check(connection, found)
@@ -177,6 +223,12 @@ class Gate:
         return sending
 
     async def _check(self, connection: HTTPConnection, principal: Principal) -> None:
+        if self.rule is Rule.OPERATE:
+            if not principal.operates:
+                raise AccessDenied(
+                    "acting takes a token of the scope operate; twinproof console prints a link with one"
+                )
+            return
         if principal.reads_all or self.rule is Rule.HOLDER:
             return
         if self.rule in (Rule.TWIN, Rule.TWINS):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -23,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from twinproof.errors import AccessDenied, Malformed, Overloaded, TwinproofError, Unauthenticated
+from twinproof.server.access import from_another_site
 from twinproof.server.events import GOODBYE, Hub
 from twinproof.server.events_request import LAST_EVENT_ID, Wish, wish_of_message, wish_of_query
 from twinproof.server.events_stream import Identify, Message, Reader, Stalled, Stream, abort_of, allowed_for, start_of
@@ -197,15 +197,8 @@ class EventSocket:
 
 
 def _check_origin(socket: WebSocket) -> None:
-    """Refuse pages of other sites: a browser lets them connect to whatever it reaches (RFC 6455 §10.2)."""
-    origin = socket.headers.get("origin")
-    if origin is None:
-        return
-    try:
-        site = urlsplit(origin).netloc
-    except ValueError:
-        site = ""
-    if not site or site.lower() != socket.headers.get("host", "").lower():
+    """Refuse pages of other sites (RFC 6455 §10.2)."""
+    if from_another_site(socket):
         raise AccessDenied("a page of another site may not subscribe")
 
 

@@ -123,11 +123,13 @@ def make_live_app(
 
 
 def _guard(route: Any, rules: Mapping[str, Rule], access: Access, kernel: set[str]) -> None:
-    if route.path not in rules:
+    methods = sorted(getattr(route, "methods", None) or ())
+    rule = rules.get(f"{methods[0]} {route.path}" if methods else route.path, rules.get(route.path))
+    if rule is None:
         raise InternalError(f"{route.path} has no rule of access")
     # Starlette's patterns end in `$`, which lets a line feed stand behind the path.
     route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
-    route.app = Gate(route.app, route.path, rules[route.path], access, route.path in kernel)
+    route.app = Gate(route.app, route.path, rule, access, route.path in kernel)
 
 
 # --- refusals -------------------------------------------------------------------------------------
