@@ -439,7 +439,7 @@ for _after in (False, True):
     seam("binding a twin", module.Forecasting, "_bind_one", after=_after)
     seam("hearing an entry", module.Forecasting, "_hear", after=_after)
     seam("taking rows", LiveFleet, "take", after=_after)
-    seam("forecasting", LiveFleet, "forecasts", after=_after)
+    seam("forecasting", LiveFleet, "told", after=_after)
     seam("queueing a prediction", Stating, "add", after=_after)
     seam("signing", Stating, "_sign", after=_after)
     seam("handing in", Stating, "_submit", after=_after)

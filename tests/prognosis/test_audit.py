@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nextafter
 from typing import Any
@@ -71,7 +71,9 @@ class Story:
 
     def prediction(self) -> Prediction | None:
         reads = [self.reads[issuer] for issuer in sorted(self.reads)]
-        return state_forecast(self.replayer.forecast(), self.predictor, reads, len(self.log))
+        forecast = self.replayer.forecast()
+        drivers = self.replayer.drivers(forecast)
+        return state_forecast(forecast, self.predictor, reads, len(self.log), drivers=drivers)
 
     def predict(self, said: Prediction) -> int:
         self.log.say(FORECASTER, TWIN, PREDICTION, format_prediction(said))
@@ -133,6 +135,11 @@ def next_bit(value: float) -> float:
     return nextafter(value, 1e300)
 
 
+def bent(drivers: Mapping[str, float]) -> dict[str, float]:
+    first = next(iter(drivers))
+    return {**drivers, first: nextafter(drivers[first], 1e9)}
+
+
 LIES: dict[str, Any] = {
     "point": lambda said: replace(said, point=next_bit(said.point)),
     "lower": lambda said: replace(said, lower=nextafter(said.lower, 1.0) if said.lower else 5e-324),
@@ -144,11 +151,17 @@ LIES: dict[str, Any] = {
     "one row less": lambda said: replace(said, reads=(replace(said.reads[0], first=1),)),
     "another digest": lambda said: replace(said, reads=(replace(said.reads[0], digest=b"\1" * 32),)),
     "read before it was there": lambda said: replace(said, until=2),
+    "a driver by a bit": lambda said: replace(said, drivers=bent(said.drivers)),
+    "a driver less": lambda said: replace(said, drivers=dict(list(said.drivers.items())[1:])),
+    "a driver more": lambda said: replace(said, drivers={**said.drivers, "hum": 1.0}),
+    "a driver's sign": lambda said: replace(said, drivers={name: -x for name, x in said.drivers.items()}),
     "coverage of no interval": lambda said: replace(said, coverage=0.12345),
 }
 NAMED = {
     "unit": "unit: ", "remarks": "remarks: ", "no remarks": "remarks: ", "another digest": "reads: ",
-    "read before it was there": "until: ", "coverage of no interval": "coverage",
+    "read before it was there": "until: ", "a driver by a bit": "drivers: ", "a driver less": "drivers: ",
+    "a driver more": "drivers: hum: stated 3ff0000000000000, replayed none", "a driver's sign": "drivers: ",
+    "coverage of no interval": "coverage",
 }  # fmt: skip
 
 
@@ -175,6 +188,16 @@ def test_a_lie_of_the_predictors_own_key_is_named(lie: str, trained: Trained, we
     assert found.why.startswith(NAMED.get(lie, "rul: ")) or NAMED.get(lie, "rul") in found.why
     # what is said after it is judged by itself
     story.predict(said)
+    assert story.last().outcome is Outcome.OK
+
+
+def test_who_states_no_drivers_is_replayed_as_before(story: Story, wearer: Unit) -> None:
+    for row in list(wearer.rows())[ROWS:]:
+        story.tell(row)
+    said = story.prediction()
+    assert said is not None
+    assert said.drivers
+    story.predict(replace(said, drivers={}))
     assert story.last().outcome is Outcome.OK
 
 

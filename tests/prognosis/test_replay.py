@@ -26,7 +26,7 @@ from twinproof.prognosis import replay as replay_module
 from twinproof.prognosis.data import Unit
 from twinproof.prognosis.features import histories
 from twinproof.prognosis.model import Forest, format_model
-from twinproof.prognosis.quality import REFUSING
+from twinproof.prognosis.quality import DRIVERS, HORIZON, REFUSING
 from twinproof.prognosis.record import Row, chain_row, digest_rows, record
 from twinproof.prognosis.replay import Replayer, check_replay, replay
 from twinproof.prognosis.serve import ForestEvaluator, Predictor, load_predictor
@@ -43,6 +43,11 @@ units = [unit(name[:-2], held[name], held[name[:-1] + "s"], held[name[:-1] + "x"
          for name in held.files if name.endswith("c")]
 found = predictor.histories(units)
 parts = [found.lower, found.point, found.upper, found.remarks]
+state, driven = predictor.state(1), []
+for row in units[-1].rows():
+    state.take(slice(None), [row.cycle], np.array([row.settings]), np.array([row.signals]))
+    driven += predictor.drivers(state, slice(None), predictor.now(state))
+parts.append(np.array([x for each in driven for _, x in sorted(each.items())]))
 print(json.dumps([hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts]))
 """
 
@@ -86,7 +91,13 @@ def test_another_kernel_gives_the_same_bits(
         env={**os.environ, **extra}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = predictor.histories(strangers)
-    parts = (found.lower, found.point, found.upper, found.remarks)
+    plain, driven = Replayer(predictor.model), []
+    for row in strangers[-1].rows():
+        plain.take(row)
+        driven.append(plain.drivers(plain.forecast()))
+    assert sum(map(bool, driven)) > 30
+    drivers = np.array([x for each in driven for _, x in sorted(each.items())])
+    parts = (found.lower, found.point, found.upper, found.remarks, drivers)
     assert json.loads(done.stdout) == [hashlib.sha256(part.tobytes()).hexdigest() for part in parts]
 
 
@@ -150,6 +161,64 @@ def test_whatever_comes_both_say_the_same(
         ours, theirs = predictor.now(state).one(0), replayer.forecast()
         assert record(b"", b"", ours) == record(b"", b"", theirs)
         assert ours.quality == theirs.quality
+        driven = predictor.drivers(state, slice(None), predictor.now(state))[0]
+        assert {name: x.hex() for name, x in driven.items()} == {
+            name: x.hex() for name, x in replayer.drivers(theirs).items()
+        }
+
+
+def test_drivers_name_what_wears_and_neither_noise_nor_what_stands_still(
+    predictor: Predictor, strangers: tuple[Unit, ...]
+) -> None:
+    replayer = Replayer(predictor.model)
+    for row in strangers[0].rows():
+        replayer.take(row)
+    found = replayer.drivers(replayer.forecast())
+    assert "still" not in found
+    # What wears has shortened the estimate, and noise moved it less than either.
+    assert found["hot"] < 0
+    assert found["tight"] < 0
+    assert abs(found.get("noise", 0.0)) < min(-found["hot"], -found["tight"])
+    assert 0 < len(found) <= DRIVERS
+
+
+def test_a_driver_is_the_point_less_that_of_the_level_at_its_origin(
+    predictor: Predictor, strangers: tuple[Unit, ...]
+) -> None:
+    """By the definition, from whole histories of z and exact sums."""
+    unit, model = strangers[1], predictor.model
+    replayer, held = Replayer(model), []
+    for row in unit.rows():
+        replayer.take(row)
+        held.append(list(replayer.held))
+    forecast = replayer.forecast()
+    found = replayer.drivers(forecast)
+    assert found
+    z = np.array(held)
+    decay = (model.plan.recent - 1) / (model.plan.recent + 1)
+    weights = decay ** np.arange(len(z))[::-1]
+    moved = (weights[:, None] * z).sum(axis=0) / weights.sum() - z[: model.plan.baseline].mean(axis=0)
+    names = model.plan.names(model.channels)
+    for name, effect in found.items():
+        at = model.signals.index(name)
+        features = np.array([replayer.features])
+        for place, feature in enumerate(names):
+            kind, _, channel = feature.partition(".")
+            if kind.startswith("ema") or kind == "change":
+                features[0, place] -= moved[at] * model.projection[at][int(channel)]
+        assert effect == pytest.approx(forecast.point - predictor.points(features)[0], abs=1e-6)
+
+
+def test_no_driver_is_told_of_a_horizon_or_of_nothing(predictor: Predictor, strangers: tuple[Unit, ...]) -> None:
+    replayer = Replayer(predictor.model)
+    silent = 0
+    for row in strangers[0].rows():
+        replayer.take(row)
+        forecast = replayer.forecast()
+        if forecast.quality.remarks & (HORIZON | REFUSING):
+            silent += 1
+            assert replayer.drivers(forecast) == {}
+    assert silent > 5
 
 
 def test_lightgbm_gives_the_same_bits_on_these_features(

@@ -44,13 +44,16 @@ def test_one_goes_on_where_the_other_stopped(predictor: Predictor, strangers: tu
     feed(predictor, other, 0, rows[cut:])
     assert resumed.forecast() == plain.forecast()
     assert resumed.digest == plain.digest
-    assert predictor.now(other).one(0) == plain.forecast()
+    now = predictor.now(other)
+    assert now.one(0) == plain.forecast()
+    assert predictor.drivers(other, slice(None), now)[0] == plain.drivers(plain.forecast())
+    assert resumed.drivers(resumed.forecast()) == plain.drivers(plain.forecast())
     assert format_state(other.keep(0), predictor.digest) == format_state(plain.keep(), predictor.digest)
     assert other.keep(1).counts[0] == -1
 
 
 CHANGES: dict[str, Any] = {
-    "format": ("format", lambda _: "twinproof.rul-state/2"),
+    "format": ("format", lambda _: "twinproof.rul-state/1"),
     "another model": ("model", lambda _: bytes(32)),
     "a short digest": ("model", lambda _: bytes(31)),
     "a count less": ("counts", lambda counts: counts[:-1]),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -403,13 +403,13 @@ class Forecasting(Rounds):
         for twin in due:
             runs.setdefault(id(twin.run), []).append(twin)
         for twins in runs.values():
-            answers = twins[0].run.fleet.forecasts([twin.slot for twin in twins])
-            for twin, forecast in zip(twins, answers, strict=True):
-                self._state(twin, forecast)
+            answers = twins[0].run.fleet.told([twin.slot for twin in twins])
+            for twin, (forecast, drivers) in zip(twins, answers, strict=True):
+                self._state(twin, forecast, drivers)
 
-    def _state(self, twin: _Twin, forecast: Forecast) -> None:
+    def _state(self, twin: _Twin, forecast: Forecast, drivers: Mapping[str, float]) -> None:
         self._due.discard(twin.subject)
-        prediction = state_forecast(forecast, twin.standing.predictor, twin.reads(), twin.until)
+        prediction = state_forecast(forecast, twin.standing.predictor, twin.reads(), twin.until, drivers=drivers)
         if prediction is None or len(twin.streams) > MAX_READS:
             self._withhold(twin, forecast)
             return

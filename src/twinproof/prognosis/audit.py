@@ -19,7 +19,7 @@ from twinproof.errors import ForecastMismatch, Malformed
 from twinproof.prognosis.model import Model, digest_model, parse_model
 from twinproof.prognosis.replay import Replayer
 from twinproof.prognosis.rows import RowReader, Wanted
-from twinproof.prognosis.stated import check_stated, nominal
+from twinproof.prognosis.stated import check_drivers, check_stated, nominal
 from twinproof.twin.prediction import Prediction, Read
 from twinproof.twin.statement import Statement
 
@@ -86,15 +86,18 @@ class Audit:
 
     def take(self, index: int, statement: Statement, payload: object) -> Finding | None:
         """The next statement; a finding if it is a prediction."""
-        finding = None
-        if isinstance(payload, Prediction):
-            finding = self._replay(index, payload)
+        finding = self.replay(index, payload) if isinstance(payload, Prediction) else None
+        self.keep(index, statement, payload)
+        return finding
+
+    def keep(self, index: int, statement: Statement, payload: object) -> None:
+        """The next statement, for predictions that read it; of each stream any, but by ascending `seq`."""
         stream = self._streams.setdefault(statement.issuer, _Stream())
         stream.seqs.append(statement.seq)
         stream.entries.append((index, statement, payload))
-        return finding
 
-    def _replay(self, index: int, prediction: Prediction) -> Finding:
+    def replay(self, index: int, prediction: Prediction) -> Finding:
+        """What a prediction at `index` says, computed again from what was kept before."""
         model = self._model(prediction.model)
         if isinstance(model, str):
             return Finding(index, Outcome.NOT_REPLAYABLE, model, prediction.model)
@@ -102,8 +105,12 @@ class Audit:
             missing = self._missing(prediction)
             if missing:
                 return Finding(index, Outcome.NOT_REPLAYABLE, missing, prediction.model)
-            forecast = self._pass(prediction, model).replayer.forecast(nominal(prediction))
+            replayer = self._pass(prediction, model).replayer
+            forecast = replayer.forecast(nominal(prediction))
             check_stated(prediction, forecast, model.unit)
+            if prediction.drivers:
+                # Who states none says nothing about them.
+                check_drivers(prediction.drivers, replayer.drivers(forecast))
         except (ForecastMismatch, Malformed) as problem:
             return Finding(index, Outcome.DIFFERS, str(problem), prediction.model)
         return Finding(index, Outcome.OK, "", prediction.model)

@@ -88,6 +88,8 @@ class FleetState:
         self.ema_sums: Array = np.zeros((len(plan.emas), twins, channels))
         self.ema_masses: Array = np.zeros((len(plan.emas), twins, 1))
         self.base: Array = np.zeros((twins, channels))
+        self.levels: Array = np.zeros((twins, signals))
+        self.origins: Array = np.zeros((twins, signals))
         self.features: Array = np.zeros((twins, basis.width))
 
     def take(self, which: Which, cycles: npt.ArrayLike, settings: Array, signals: Array) -> None:
@@ -132,6 +134,23 @@ class FleetState:
         for signal, weights in enumerate(self.basis.projection):
             channels += held[:, signal : signal + 1] * weights
         self._refresh(which, channels)
+        self._level(which, held)
+
+    def _level(self, which: Which, held: Array) -> None:
+        """Each signal's recent level and first rows, for `moved`."""
+        plan = self.basis.plan
+        self.levels[which] = held + (plan.recent - 1) / (plan.recent + 1) * self.levels[which]
+        origins = self.origins[which]
+        starting = (self.rows[which] <= plan.baseline)[:, None]
+        self.origins[which] = np.where(starting, origins + held, origins)
+
+    def moved(self, twins: Integers) -> Array:
+        """(twins, signals): how far the recent average of each z is from that of the first rows."""
+        plan = self.basis.plan
+        rows = np.minimum(self.rows[twins], plan.baseline).astype(np.float64)[:, None]
+        mass = self.ema_masses[plan.emas.index(plan.recent), twins]
+        moved: Array = self.levels[twins] / mass - self.origins[twins] / rows
+        return moved
 
     def _hold(self, which: Which, regime: Integers, signals: Array) -> None:
         """The newest z of each signal, where it is believed."""
@@ -224,6 +243,8 @@ class FleetState:
             tuple(self.base[twin].tolist()),
             tuple(self.features[twin].tolist()),
             tuple(self.window[:, twin].ravel().tolist()),
+            tuple(self.levels[twin].tolist()),
+            tuple(self.origins[twin].tolist()),
         )
 
     def resume(self, twin: int, state: TwinState) -> None:
@@ -237,6 +258,7 @@ class FleetState:
         self.ema_masses[:, twin, 0] = state.masses
         self.features[twin] = state.features
         self.window[:, twin] = np.reshape(state.window, self.window[:, twin].shape)
+        self.levels[twin], self.origins[twin] = state.levels, state.origins
 
     def remarks(self, which: Which = slice(None)) -> Integers:
         """(twins,): the bits of `quality` for the newest row, but `HORIZON`."""

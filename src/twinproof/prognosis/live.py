@@ -51,12 +51,20 @@ class LiveFleet:
 
     def forecasts(self, slots: Sequence[int]) -> list[Forecast]:
         """After the newest rows of these twins."""
-        answers: list[Forecast | None] = [None] * len(slots)
+        return [forecast for forecast, _ in self._told(slots, drivers=False)]
+
+    def told(self, slots: Sequence[int]) -> list[tuple[Forecast, dict[str, float]]]:
+        """The same, each with what drove it: signal -> by how much it moved the point."""
+        return self._told(slots, drivers=True)
+
+    def _told(self, slots: Sequence[int], *, drivers: bool) -> list[tuple[Forecast, dict[str, float]]]:
+        answers: dict[int, tuple[Forecast, dict[str, float]]] = {}
         for page, places, which in self._parts(slots):
             found = self.predictor.now(page, which, self._coverage)
+            driven = self.predictor.drivers(page, which, found) if drivers else [{}] * len(places)
             for at, place in enumerate(places):
-                answers[place] = found.one(at)
-        return [answer for answer in answers if answer is not None]
+                answers[place] = found.one(at), driven[at]
+        return [answers[place] for place in range(len(slots))]
 
     def _parts(self, slots: Sequence[int]) -> Iterator[tuple[FleetState, list[int], Which]]:
         """Per page that is concerned: the places in `slots`, and the twins there."""

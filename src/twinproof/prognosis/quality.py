@@ -63,6 +63,9 @@ NAMES: Final = {
 
 REFUSING: Final = BLIND | TOO_SHORT | REGIME_LOST
 WIDENING: Final = LOST | JUMP | OLD
+DRIVERS: Final = 5
+"""Signals at most whose part in a forecast is told."""
+
 MARKING: Final = HELD | STUCK | OUTLIER | GAP | UNKNOWN_REGIME | SHORT
 
 

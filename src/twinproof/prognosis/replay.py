@@ -51,6 +51,8 @@ class Replayer:
         self.ema_sums = [[0.0] * channels for _ in plan.emas]
         self.ema_masses = [0.0] * len(plan.emas)
         self.base = [0.0] * channels
+        self.levels = [0.0] * signals
+        self.origins = [0.0] * signals
         self.features = [0.0] * len(plan.names(channels))
         slopes = {width: (len(plan.emas) + at) * channels for at, width in enumerate(plan.slopes)}
         first = len(plan.emas) + len(plan.slopes)
@@ -86,6 +88,7 @@ class Replayer:
             self.rows += 1
             self._hold(regime, signals)
             self._refresh(self._project())
+            self._level()
         self.features[-1] = float(cycle)
 
     def _regime(self, settings: Sequence[float]) -> int:
@@ -127,6 +130,15 @@ class Replayer:
             for c, weight in enumerate(weights):
                 channels[c] += z * weight
         return channels
+
+    def _level(self) -> None:
+        """Each signal's recent level and first rows, for `drivers`."""
+        plan = self.model.plan
+        decay = (plan.recent - 1) / (plan.recent + 1)
+        for s, z in enumerate(self.held):
+            self.levels[s] = z + decay * self.levels[s]
+            if self.rows <= plan.baseline:
+                self.origins[s] += z
 
     def _refresh(self, channels: list[float]) -> None:
         """The features after a row whose channels are these."""
@@ -200,6 +212,8 @@ class Replayer:
             tuple(self.base),
             tuple(self.features),
             tuple(x for row in zip(*self.window, strict=True) for x in row),
+            tuple(self.levels),
+            tuple(self.origins),
         )
 
     def resume(self, state: TwinState, digest: bytes) -> None:
@@ -209,6 +223,7 @@ class Replayer:
         self.cycle, self.rows, self.since_gap, self.since_jump, self.unknown, self.reasons = state.counts
         self.run, self.bad = list(state.run), list(state.bad)
         self.held, self.last, self.base = list(state.held), list(state.last), list(state.base)
+        self.levels, self.origins = list(state.levels), list(state.origins)
         self.ema_sums = [list(state.sums[at : at + count]) for at in range(0, len(state.sums), count)]
         self.ema_masses = list(state.masses)
         self.features = list(state.features)
@@ -253,10 +268,7 @@ class Replayer:
         names = tuple(name for name, bad in zip(model.signals, self.bad, strict=True) if bad)
         if bits & quality.REFUSING:
             return Forecast(nan, nan, nan, coverage / 1000, Quality(bits, names))
-        point = 0.0
-        for weight, evaluate in self._members:
-            point += weight * evaluate(self.features)
-        point = min(max(point, 0.0), model.cap)
+        point = self._point(self.features)
         edges = 0
         for edge in model.intervals.edges:
             edges += point >= edge
@@ -269,6 +281,36 @@ class Replayer:
         if upper == model.cap:
             bits |= quality.HORIZON
         return Forecast(lower, point, upper, coverage / 1000, Quality(bits, names))
+
+    def _point(self, features: list[float]) -> float:
+        point = 0.0
+        for weight, evaluate in self._members:
+            point += weight * evaluate(features)
+        return min(max(point, 0.0), self.model.cap)
+
+    def drivers(self, forecast: Forecast) -> dict[str, float]:
+        """By how much signals moved the point of `forecast`, which is that after the newest row."""
+        model = self.model
+        if forecast.quality.remarks & (quality.REFUSING | quality.HORIZON):
+            return {}
+        plan = model.plan
+        rows = float(min(self.rows, plan.baseline))
+        mass = self.ema_masses[plan.emas.index(plan.recent)]
+        moved = [level / mass - origin / rows for level, origin in zip(self.levels, self.origins, strict=True)]
+        weights = [abs(by * row[0]) for by, row in zip(moved, model.projection, strict=True)]
+        count = model.channels
+        change = (len(plan.emas) + len(plan.slopes) + len(plan.spreads)) * count
+        firsts = [*range(0, len(plan.emas) * count, count), change]
+        found = {}
+        for s in sorted(range(len(weights)), key=lambda s: -weights[s])[: quality.DRIVERS]:
+            features = list(self.features)
+            for c, weight in enumerate(model.projection[s]):
+                for first in firsts:
+                    features[first + c] -= moved[s] * weight
+            effect = forecast.point - self._point(features)
+            if effect != 0.0:
+                found[model.signals[s]] = effect
+        return found
 
 
 def _evaluator(member: Forest | Network) -> Callable[[list[float]], float]:

@@ -187,6 +187,30 @@ class Predictor:
         """Of the newest rows of `which` twins."""
         return self.forecasts(state.features[which], state.remarks(which), state.bad[which] > 0, coverage)
 
+    def drivers(self, state: FleetState, which: Which, found: Forecasts) -> list[dict[str, float]]:
+        """By how much signals moved the points that `now` found for `which` twins; see `replay`."""
+        answers: list[dict[str, float]] = [{} for _ in range(len(found))]
+        told = np.flatnonzero((found.remarks & (quality.REFUSING | quality.HORIZON)) == 0)
+        if not told.size:
+            return answers
+        twins = np.arange(len(state.cycle))[which][told]
+        features, projection, plan = state.features[twins], self.basis.projection, self.basis.plan
+        moved = state.moved(twins)
+        order = np.argsort(-np.abs(moved * projection[:, 0]), axis=1, kind="stable")[:, : quality.DRIVERS]
+        count = projection.shape[1]
+        change = (len(plan.emas) + len(plan.slopes) + len(plan.spreads)) * count
+        firsts = [*range(0, len(plan.emas) * count, count), change]
+        for signals in order.T:
+            shift = np.take_along_axis(moved, signals[:, None], axis=1) * projection[signals]
+            without = features.copy()
+            for first in firsts:
+                without[:, first : first + count] -= shift
+            effects = found.point[told] - self.points(without)
+            for at, signal, effect in zip(told.tolist(), signals.tolist(), effects.tolist(), strict=True):
+                if effect != 0.0:
+                    answers[at][self.model.signals[signal]] = effect
+        return answers
+
     def histories(self, units: Sequence[Unit], coverage: int = 900) -> Forecasts:
         """After every row of every unit; rows stand unit by unit. Columns must be the model's: `Fleet.columns`."""
         return self.forecasts(*histories(self.basis, units), coverage)

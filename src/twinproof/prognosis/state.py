@@ -2,10 +2,11 @@
 
 Both implementations write and read it, so that one can go on where the other stopped.
 
-    {"format": "twinproof.rul-state/1", "model": SHA-256 of the model,
+    {"format": "twinproof.rul-state/2", "model": SHA-256 of the model,
      "counts": [cycle, rows, since gap, since jump, unknown, reasons],     cycle -1: no row yet
      "run": [int a signal], "bad": [int a signal],
-     "numbers": f64, big-endian: held, last (NaN: none yet), average sums and masses, base, features, windows}
+     "numbers": f64, big-endian: held, last (NaN: none yet), average sums and masses, base, features, windows,
+                levels, origins}
 
 It is derived data: a view, to be dropped and made again, never evidence.
 """
@@ -23,7 +24,7 @@ from twinproof.prognosis.record import MAX_CYCLE
 from twinproof.proof import cbor
 from twinproof.twin.fields import digest, fields
 
-FORMAT: Final = "twinproof.rul-state/1"
+FORMAT: Final = "twinproof.rul-state/2"
 
 _NAN: Final = struct.pack(">Q", 0x7FF8000000000000)
 
@@ -49,16 +50,20 @@ class TwinState:
     features: tuple[float, ...]
     window: tuple[float, ...]
     """Rows back × channels."""
+    levels: tuple[float, ...]
+    """Per signal, the sum behind its recent average."""
+    origins: tuple[float, ...]
+    """Per signal, the sum of the first rows."""
 
 
-_TABLES: Final = ("held", "last", "sums", "masses", "base", "features", "window")
+_TABLES: Final = ("held", "last", "sums", "masses", "base", "features", "window", "levels", "origins")
 
 
 def _sizes(model: Model) -> tuple[int, ...]:
     signals, channels, plan = len(model.signals), model.channels, model.plan
     averages = len(plan.emas)
     features = len(plan.names(channels))
-    return signals, signals, averages * channels, averages, channels, features, plan.depth * channels
+    return signals, signals, averages * channels, averages, channels, features, plan.depth * channels, signals, signals
 
 
 def format_state(state: TwinState, model: bytes) -> bytes:

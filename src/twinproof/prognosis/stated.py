@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from twinproof.errors import ForecastMismatch, Malformed
@@ -21,7 +22,15 @@ def per_mille(coverage: float, field: str = "coverage") -> int:
     return share
 
 
-def state_forecast(forecast: Forecast, predictor: Predictor, reads: Sequence[Read], until: int) -> Prediction | None:
+def state_forecast(
+    forecast: Forecast,
+    predictor: Predictor,
+    reads: Sequence[Read],
+    until: int,
+    *,
+    drivers: Mapping[str, float] | None = None,
+    episode: str | None = None,
+) -> Prediction | None:
     """The prediction that says `forecast`; None if the readings allow none."""
     verdict = forecast.quality.verdict
     if verdict is Verdict.REFUSED:
@@ -36,6 +45,8 @@ def state_forecast(forecast: Forecast, predictor: Predictor, reads: Sequence[Rea
         model=predictor.model,
         reads=tuple(reads),
         until=until,
+        drivers=drivers or {},
+        episode=episode,
         cycle=predictor.cycle,
         remarks=tuple(sorted(forecast.quality.names)),
         widened=forecast.coverage if widened else None,
@@ -67,6 +78,18 @@ def check_stated(stated: Prediction, forecast: Forecast, unit: str) -> None:
         raise ForecastMismatch(
             "widened", "the statement and the replay do not agree on whether the interval is widened"
         )
+
+
+def check_drivers(stated: Mapping[str, float], replayed: Mapping[str, float]) -> None:
+    """Raises `ForecastMismatch` unless both name the same signals with the same bits."""
+    for name in sorted({*stated, *replayed}):
+        said, found = (_bits(numbers.get(name)) for numbers in (stated, replayed))
+        if said != found:
+            raise ForecastMismatch("drivers", f"{name}: stated {said}, replayed {found}")
+
+
+def _bits(number: float | None) -> str:
+    return "none" if number is None else struct.pack(">d", number).hex()
 
 
 def _words(names: Sequence[str]) -> str:
