@@ -235,6 +235,12 @@ class ConfigError(TwinproofError):
     code = "config"
 
 
+class NotInstalled(ConfigError):
+    """A package that an extra brings is not here; the message names the extra."""
+
+    code = "not-installed"
+
+
 # --- the chain ------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ SECTIONS = {
         "alarm": "twinproof.cli.alarm:alarm",
         "train": "twinproof.cli.training:train",
         "predictor": "twinproof.cli.predictor:predictor",
+        "scenario": "twinproof.cli.scenario:scenario",
     },
     "Signers": {
         "key": "twinproof.cli.key:key",

@@ -22,7 +22,7 @@ from twinproof.proof import cbor
 from twinproof.simulation.scenario import array, input_of, number
 from twinproof.twin.fields import fields, text, whole
 from twinproof.twin.prediction import PREDICTION, parse_prediction
-from twinproof.twin.statement import parse_statement
+from twinproof.twin.statement import MAX_IRI, parse_statement
 
 MAX_ASSETS: Final = 5_000
 MAX_AGE: Final = 2**53
@@ -63,7 +63,7 @@ def read_assets(
     for number_, value in enumerate(array(settings["assets"], "settings.assets", MAX_ASSETS)):
         what = f"settings.assets.{number_}"
         members = fields(value, what, ("name", "age", *own), ("prediction", "point", "widened", *optional))
-        name = text(members["name"], f"{what}.name", 128)
+        name = text(members["name"], f"{what}.name", MAX_IRI)
         age = whole(members["age"], f"{what}.age", 0, MAX_AGE)
         point, widened = _forecast(members, what, model, digest, inputs)
         remaining = life_of_forecast(point, model.intervals, model.cap, model.limits.widen if widened else 1.0)

@@ -22,6 +22,9 @@ from twinproof.proof import cbor
 from twinproof.twin.fields import digest, fields
 
 FORMAT: Final = "twinproof.result/1"
+MEDIA_TYPE: Final = "application/vnd.twinproof.result+cbor"
+SCENARIO_RESULT: Final = "urn:twinproof:scenario-result"
+"""Type of the attestation that states a result: its document is the result, its text JSON that names the scenario."""
 MAX_RESULT: Final = 256 * 1024 * 1024
 MOST_DIFFERENCES: Final = 100
 

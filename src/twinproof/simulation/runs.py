@@ -74,6 +74,23 @@ def run(
     return Result(scenario.digest, scenario.kind, tools, reproducible, result)
 
 
+def check_settings(scenario: Scenario, inputs: Mapping[str, bytes]) -> None:
+    """Raises the `Malformed` that `run` would, without running; models of a co-simulation are not opened."""
+    check_inputs(scenario, inputs)
+    if scenario.kind == "decision":
+        settings = fields(scenario.settings, "settings", assets.SHARED, ("draws",))
+        decide_known(settings, inputs)
+    elif scenario.kind == "plan":
+        read_problem(scenario, inputs)
+    elif scenario.kind == "depot":
+        _read_depot(scenario, inputs)
+
+
+def decide_known(settings: Mapping[str, Any], inputs: Mapping[str, bytes]) -> list[Decision]:
+    """Of shared settings alone: each asset's best date."""
+    return assets.decide_all(assets.read_assets(settings, inputs), assets.read_terms(settings["terms"]))
+
+
 def _terms(decision: Decision) -> dict[str, cbor.Value]:
     terms = decision.terms
     said: dict[str, cbor.Value] = {"planned": terms.planned, "failure": terms.failure, "lead": terms.lead}
@@ -168,8 +185,9 @@ _DEPOT: Final = (
 )  # fmt: skip
 
 
-def _depot(scenario: Scenario, inputs: Mapping[str, bytes], report: Report) -> dict[str, Any]:
-    from twinproof.simulation.depot import MAX_LENGTH, Arrival, Depot, replicate
+def _read_depot(scenario: Scenario, inputs: Mapping[str, bytes]) -> tuple[Any, Any, int]:
+    """Arrivals, depot, replications."""
+    from twinproof.simulation.depot import MAX_LENGTH, Arrival, Depot
 
     settings = fields(scenario.settings, "settings", (*assets.SHARED, "depot", "replications"))
     members = fields(settings["depot"], "settings.depot", _DEPOT)
@@ -192,7 +210,14 @@ def _depot(scenario: Scenario, inputs: Mapping[str, bytes], report: Report) -> d
         )
         for each, decision in zip(known, assets.decide_all(known, terms), strict=True)
     )  # fmt: skip
-    done = replicate(arrivals, Depot(**values), seed=scenario.seed, replications=replications, report=report)
+    return arrivals, Depot(**values), replications
+
+
+def _depot(scenario: Scenario, inputs: Mapping[str, bytes], report: Report) -> dict[str, Any]:
+    from twinproof.simulation.depot import replicate
+
+    arrivals, depot, replications = _read_depot(scenario, inputs)
+    done = replicate(arrivals, depot, seed=scenario.seed, replications=replications, report=report)
     return {
         "replications": replications,
         "dates": {each.name: each.date for each in arrivals},
