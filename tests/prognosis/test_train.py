@@ -209,3 +209,36 @@ def test_on_c_mapss(shared: Path) -> None:
 
 def test_the_card_is_a_dataclass_of_plain_values(trained: Trained) -> None:
     assert ModelCard(**{name: getattr(trained.card, name) for name in ModelCard.__dataclass_fields__}) == trained.card
+
+
+def _paired(fleet: Fleet) -> Fleet:
+    """The same lives, but always two are of one asset."""
+    return Fleet(
+        fleet.settings,
+        fleet.signals,
+        tuple(replace(each, asset=f"asset {at // 2}") for at, each in enumerate(fleet.units)),
+    )
+
+
+def test_lives_of_one_asset_are_never_parted(fleet: Fleet) -> None:
+    paired = _paired(fleet)
+    parts = folds(paired, 5)
+    assert sorted(at for part in parts for at in part) == [at for at, each in enumerate(paired.units) if each.failed]
+    assets = [{paired.units[at].asset for at in part} for part in parts]
+    assert sum(map(len, assets)) == len(set.union(*assets))
+    unseen = out_of_fold(paired, seed=0, cap=CAP, recipe=Recipe(trees=5, networks=0), fold_count=2)
+    assert set(unseen.unit.tolist()) <= set(range(0, len(paired.units), 2))
+
+
+def test_few_assets_are_refused_unless_asked_for_and_the_card_says_so(fleet: Fleet) -> None:
+    few = fleet.take([at for at, each in enumerate(fleet.units) if each.failed][:3])
+    recipe = Recipe(trees=5, networks=0)
+    with pytest.raises(Malformed, match="3 ran to failure; at least 10"):
+        train(few, seed=0, cap=CAP, recipe=recipe)
+    card = train(few, seed=0, cap=CAP, recipe=recipe, fewest=2, fold_count=3).card
+    assert "3 assets with a known end show intervals of 50 % at the most" in card.limits[-1]
+    one = Fleet(few.settings, few.signals, tuple(replace(each, asset="one") for each in few.units))
+    with pytest.raises(Malformed, match="1 ran to failure; at least 2"):
+        train(one, seed=0, cap=CAP, recipe=recipe, fewest=1)
+    with pytest.raises(Malformed, match="nothing is left to test on"):
+        out_of_fold(one, seed=0, cap=CAP, recipe=recipe, fold_count=3)

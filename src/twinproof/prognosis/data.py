@@ -22,7 +22,7 @@ Integers: TypeAlias = "npt.NDArray[np.int64]"
 Flags: TypeAlias = "npt.NDArray[np.bool_]"
 
 FEWEST_FAILED: Final = 10
-"""Units with a known end, below which nothing is trained: intervals by unit would be empty words."""
+"""Assets with a known end, below which nothing is trained unless asked: intervals would be empty words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +38,8 @@ class Unit:
     """(rows, signals): what its sensors said; NaN where they did not."""
     failed: bool
     """Whether the last row is the last before failure; otherwise it was removed, or still runs."""
+    asset: str
+    """Units of one asset, such as its lives between overhauls, are alike: no fold parts them."""
 
     def __len__(self) -> int:
         return len(self.cycles)
@@ -49,7 +51,7 @@ class Unit:
 
     def head(self, rows: int) -> Unit:
         """The record as it was after so many rows; its end is not known yet."""
-        return Unit(self.id, self.cycles[:rows], self.settings[:rows], self.signals[:rows], False)
+        return Unit(self.id, self.cycles[:rows], self.settings[:rows], self.signals[:rows], False, self.asset)
 
     def rows(self) -> Iterator[Row]:
         """For `replay`."""
@@ -59,8 +61,11 @@ class Unit:
             yield Row(cycle, tuple(settings), tuple(signals))
 
 
-def unit(id: str, cycles: npt.ArrayLike, settings: npt.ArrayLike, signals: npt.ArrayLike, failed: bool) -> Unit:
-    """A checked unit. Raises `Malformed`."""
+def unit(
+    id: str, cycles: npt.ArrayLike, settings: npt.ArrayLike, signals: npt.ArrayLike, failed: bool,
+    asset: str | None = None,
+) -> Unit:  # fmt: skip
+    """A checked unit; without `asset` it is one of its own. Raises `Malformed`."""
     what = f"unit {id}"
     counted = _table(cycles, f"{what}.cycles")
     if counted.ndim != 1 or not len(counted):
@@ -79,7 +84,7 @@ def unit(id: str, cycles: npt.ArrayLike, settings: npt.ArrayLike, signals: npt.A
         if values.ndim != 2 or len(values) != len(numbers):
             raise Malformed(f"{what}.{name}", f"not a table of {len(numbers)} rows")
         tables.append(values)
-    return Unit(id, numbers, tables[0], tables[1], failed)
+    return Unit(id, numbers, tables[0], tables[1], failed, id if asset is None else asset)
 
 
 def _table(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
@@ -131,7 +136,8 @@ class Fleet:
             for number, name in enumerate(signals):
                 if name in source:
                     table[:, number] = each.signals[:, source[name]]
-            units.append(Unit(each.id, each.cycles, np.ascontiguousarray(each.settings[:, at]), table, each.failed))
+            chosen = np.ascontiguousarray(each.settings[:, at])
+            units.append(Unit(each.id, each.cycles, chosen, table, each.failed, each.asset))
         return Fleet(tuple(settings), tuple(signals), tuple(units))
 
 

@@ -60,13 +60,23 @@ class OutOfFold:
     actual: Array
     """Capped."""
     unit: Integers
+    """Position of the first failed unit of the row's asset: of the unit itself, if it is an asset of its own."""
+
+
+def _assets(fleet: Fleet) -> dict[str, list[int]]:
+    """Positions of failed units by asset."""
+    found: dict[str, list[int]] = {}
+    for at, each in enumerate(fleet.units):
+        if each.failed:
+            found.setdefault(each.asset, []).append(at)
+    return found
 
 
 def folds(fleet: Fleet, count: int) -> list[list[int]]:
-    """Positions of failed units, dealt out by length of life, so that every fold has short and long ones."""
-    failed = [at for at, unit in enumerate(fleet.units) if unit.failed]
-    failed.sort(key=lambda at: (len(fleet.units[at]), fleet.units[at].id))
-    return [failed[number::count] for number in range(min(count, len(failed)))]
+    """Positions of failed units, assets dealt out by length of life, so that every fold has short and long ones."""
+    assets = list(_assets(fleet).items())
+    assets.sort(key=lambda named: (max(len(fleet.units[at]) for at in named[1]), named[0]))
+    return [[at for _, own in assets[number::count] for at in own] for number in range(min(count, len(assets)))]
 
 
 def train(
@@ -78,15 +88,17 @@ def train(
     cap: float = CAP,
     recipe: Recipe | None = None,
     fold_count: int = FOLDS,
+    fewest: int = FEWEST_FAILED,
     progress: Progress = _silent,
 ) -> Trained:
     """A model of remaining useful life. Units that did not fail help to scale, and are not learnt from.
 
+    `fewest`: assets with a known end, two at the least; with few of them the card says what the intervals are worth.
     Raises `Malformed` if the fleet is too small or says nothing.
     """
-    failed = sum(each.failed for each in fleet.units)
-    if failed < FEWEST_FAILED:
-        raise Malformed("fleet.units", f"{failed} ran to failure; at least {FEWEST_FAILED} are needed")
+    failed = len(_assets(fleet))
+    if failed < max(fewest, 2):
+        raise Malformed("fleet.units", f"{failed} ran to failure; at least {max(fewest, 2)} are needed")
     recipe = recipe or Recipe()
     unseen = out_of_fold(fleet, seed=seed, cap=cap, recipe=recipe, fold_count=fold_count, progress=progress)
     intervals = fit_intervals(unseen.predicted, unseen.actual, unseen.unit, cap)
@@ -100,9 +112,15 @@ def train(
 def out_of_fold(
     fleet: Fleet, *, seed: int, cap: float, recipe: Recipe, fold_count: int, progress: Progress = _silent
 ) -> OutOfFold:
-    """Every failed unit, predicted by a model of the other folds: basis, scales and members are fitted anew."""
+    """Every failed unit, predicted by a model of the other folds: basis, scales and members are fitted anew.
+
+    Raises `Malformed` where one fold holds all.
+    """
     parts = folds(fleet, fold_count)
+    if len(parts) < 2:
+        raise Malformed("fleet.units", "fewer than two assets ran to failure: nothing is left to test on")
     single = replace(recipe, networks=min(recipe.networks, 1))
+    first = {name: at[0] for name, at in _assets(fleet).items()}
     predicted, actual, owners = [], [], []
     for done, held in enumerate(parts):
         kept = [at for at in range(len(fleet.units)) if at not in set(held)]
@@ -112,7 +130,7 @@ def out_of_fold(
         features, _, _ = histories(predictor.basis, tested.units)
         predicted.append(predictor.points(features))
         actual.append(_target(tested.units, cap))
-        owners.append(np.repeat(held, [len(each) for each in tested.units]))
+        owners.append(np.repeat([first[each.asset] for each in tested.units], [len(each) for each in tested.units]))
         progress("out of fold", done + 1, len(parts))
     return OutOfFold(np.concatenate(predicted), np.concatenate(actual), np.concatenate(owners))
 
@@ -162,6 +180,17 @@ def _model(
         members,
         intervals,
     )
+
+
+def _few(assets: int) -> list[str]:
+    """What so few assets cannot show: the farthest residuals of n hold one more with (n - 1) / (n + 1)."""
+    shown = (assets - 1) / (assets + 1)
+    if shown >= COVERAGE / 1000:
+        return []
+    return [
+        f"{assets} assets with a known end show intervals of {100 * shown:.0f} % at the most; wider ones than their "
+        "farthest errors are not to be had from them, whatever coverage is stated."
+    ]
 
 
 def _card(
@@ -215,5 +244,5 @@ def _card(
         coverage=float((mass * inside).sum()),
         width=float((mass * width).sum()),
         late_width=float(width[late].mean()) if late.any() else 0.0,
-        limits=list(LIMITS),
+        limits=[*LIMITS, *_few(len(_assets(fleet)))],
     )
