@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from twinproof.chain.forms import twin_name
 from twinproof.cli.agreement_order import COMMANDS
 from twinproof.cli.agreement_reading import agreements_at, show
 from twinproof.cli.agreement_terms import TEMPLATE, read_terms
@@ -21,7 +22,6 @@ from twinproof.cli.chain_values import (
     amount_in,
     coins,
 )
-from twinproof.cli.evidence_options import twin_of
 from twinproof.cli.options import FILE, json_option
 from twinproof.cli.output import count, print_json
 from twinproof.cli.receipts import Done, report
@@ -78,7 +78,7 @@ def propose(terms_file: Path, deposit: Money, as_json: bool, **where: Any) -> No
         agreements = agreements_at(desk)
         terms, twins = read_terms(terms_file, desk.sender.address, desk.contracts)
         what = f"An agreement with {address_name(terms.supplier)} about {count(len(twins), 'twin')} is proposed"
-        data = agreements.contract.encode("propose", terms, [twin_of(twin) for twin in twins])
+        data = agreements.contract.encode("propose", terms, [twin_name(twin) for twin in twins])
         done = desk.spend(what, agreements.contract.address, data, deposit.for_currency(NO_CURRENCY))
         made = agreements.made(done.receipt, "Proposed")["id"]
     report(done, as_json, {"agreement": made})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from twinproof.cli.chain_values import COUNTING, ORDER, address_name, amount_in, hex_of, order_name, token_name
+from twinproof.chain.forms import order_json as order_json
+from twinproof.chain.forms import terms_json
+from twinproof.cli.chain_values import COUNTING, ORDER, amount_in, hex_of, order_name, token_name
 from twinproof.cli.options import json_option
 from twinproof.cli.output import print_json, utc
 from twinproof.cli.spending import Desk, chain_options, open_desk
@@ -21,20 +22,6 @@ def agreements_at(desk: Desk) -> Agreements:
     from twinproof.chain.agreements import Agreements
 
     return Agreements(desk.chain, desk.contracts.addresses["MaintenanceAgreement"], desk.contracts.first_block)
-
-
-def order_json(order: Order) -> dict[str, Any]:
-    """An order as JSON."""
-    return {
-        "order": order_name(order.id),
-        "state": order.state.word,
-        "prediction": order.index,
-        "installation": order.installed or None,
-        "deadline": order.deadline,
-        "received": order.received,
-        "paid": order.paid,
-        "part": token_name(order.token) if order.token else None,
-    }
 
 
 def order_lines(order: Order) -> list[str]:
@@ -97,37 +84,11 @@ def _show_order(order_id: int, as_json: bool, where: dict[str, Any]) -> None:
 
 
 def _agreement_json(proposal: Proposal, standing: Standing) -> dict[str, Any]:
-    terms = proposal.terms
     return {
         "agreement": proposal.id,
         "state": standing.word,
         "free": str(standing.free),
-        "price": str(terms.price),
-        "terms": {
-            "operator": address_name(terms.operator),
-            "supplier": address_name(terms.supplier),
-            "arbiter": address_name(terms.arbiter) if any(terms.arbiter) else None,
-            "anchors": address_name(terms.anchors),
-            "passports": address_name(terms.passports),
-            "log_id": hex_of(terms.log_id),
-            "predictor": hex_of(terms.predictor.x + terms.predictor.y),
-            "technician": hex_of(terms.technician.x + terms.technician.y),
-            "unit": hex_of(terms.unit),
-            "below": _float(terms.below),
-            "coverage": _float(terms.coverage),
-            "part_number": hex_of(terms.part_number),
-            "currency": address_name(terms.currency) if any(terms.currency) else None,
-            "max_age": terms.max_age,
-            "accept_within": terms.accept_within,
-            "ship_within": terms.ship_within,
-            "receive_within": terms.receive_within,
-            "install_within": terms.install_within,
-            "dispute_within": terms.dispute_within,
-        },
+        "price": str(proposal.terms.price),
+        "terms": terms_json(proposal.terms),
         "twins": [hex_of(twin) for twin in proposal.twins],
     }
-
-
-def _float(bits: int) -> float:
-    (value,) = struct.unpack(">d", bits.to_bytes(8, "big"))
-    return float(value)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from twinproof.chain.forms import twin_name
 from twinproof.cli.chain_values import HASH, address_name, hex_of, visible
-from twinproof.cli.evidence_options import proof_of, twin_of
+from twinproof.cli.evidence_options import proof_of
 from twinproof.cli.options import INDEX, IRI, TIME, json_option
 from twinproof.cli.output import print_json, utc
 from twinproof.cli.receipts import report
@@ -98,13 +99,13 @@ def issue(
         fields = attestations.fields_of(schema_uid)
         data = encode_fields(fields, _typed(fields, dict(settings)))
         if entry is None:
-            claim = Claim(schema_uid, twin_of(twin), until or 0, ref or ZERO, ZERO, ZERO, data)
+            claim = Claim(schema_uid, twin_name(twin), until or 0, ref or ZERO, ZERO, ZERO, data)
             call = contract.encode("attest", claim)
         else:
             anchors, log_id = desk.contracts.addresses["CheckpointAnchor"], desk.contracts.log_id
             proof = proof_of(desk, entry, anchors, log_id)
             leaf = hash_leaf(proof.statement)
-            claim = Claim(schema_uid, twin_of(twin), until or 0, ref or ZERO, log_id, leaf, data)
+            claim = Claim(schema_uid, twin_name(twin), until or 0, ref or ZERO, log_id, leaf, data)
             call = contract.encode("attestProven", claim, proof.head, entry, list(proof.path))
         done = desk.spend(f"It is attested of {twin}", contract.address, call)
         uid = attestations.uid_of(done.receipt)

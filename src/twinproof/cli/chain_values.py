@@ -7,14 +7,19 @@ from typing import Any, Final
 
 import click
 
+from twinproof.chain.forms import COIN as COIN
+from twinproof.chain.forms import address_name as address_name
+from twinproof.chain.forms import amount_in as amount_in
+from twinproof.chain.forms import coins as coins
+from twinproof.chain.forms import hex_of as hex_of
+from twinproof.chain.forms import order_name as order_name
+from twinproof.chain.forms import parse_order
+from twinproof.chain.forms import token_name as token_name
 from twinproof.errors import Malformed
 
-COIN: Final = 10**18
-"""Wei of the chain's own coin."""
 _AMOUNT: Final = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,18}))? ?(wei|gwei|units)?\Z", re.ASCII)
 _DECIMALS: Final = {None: 18, "gwei": 9, "wei": 0, "units": 0}
 _WORD: Final = re.compile(r"0x[0-9a-fA-F]{64}\Z", re.ASCII)
-_ORDER: Final = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,9})\Z", re.ASCII)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}\Z", re.ASCII)
 
 
@@ -113,10 +118,10 @@ class OrderId(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
         """`agreement << 32 | number`."""
         if isinstance(value, int):
             return value
-        found = _ORDER.match(value)
-        if not found or int(found[2]) >> 32:
-            self.fail(f"{value!r} is no order such as 1-2, the second of agreement 1", param, ctx)
-        return int(found[1]) << 32 | int(found[2])
+        try:
+            return parse_order(value, "order")
+        except Malformed as problem:
+            self.fail(f"{value!r} {problem.reason}", param, ctx)
 
 
 class Counting(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
@@ -150,43 +155,8 @@ def parse_amount(text: str, currency: bytes, field: str) -> int:
         raise Malformed(field, problem.message) from None
 
 
-def coins(wei: int) -> str:
-    """`0.00123 coins`, exactly; `900 wei` below a thousand million."""
-    if 0 < wei < 10**9:
-        return f"{wei} wei"
-    whole, rest = divmod(wei, COIN)
-    return f"{whole}.{rest:018}".rstrip("0").rstrip(".") + " coins"
-
-
-def amount_in(currency: bytes, amount: int) -> str:
-    """An amount of the coin, or of an ERC-20 in its smallest units."""
-    return f"{amount:,} units" if any(currency) else coins(amount)
-
-
-def order_name(order: int) -> str:
-    """`1-2`."""
-    return f"{order >> 32}-{order & 0xFFFFFFFF}"
-
-
 def visible(text: object) -> str:
     """Text that others put on the chain, without what a terminal would act on."""
     if text is None:
         return "(no text)"
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
-
-
-def token_name(token: int) -> str:
-    """0x and 64 digits."""
-    return f"{token:#066x}"
-
-
-def hex_of(data: bytes) -> str:
-    """0x and two digits a byte."""
-    return f"0x{data.hex()}"
-
-
-def address_name(address: bytes) -> str:
-    """With its checksum."""
-    from twinproof.chain.hexadecimal import format_address
-
-    return format_address(address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,6 @@ from twinproof.errors import NotFound
 if TYPE_CHECKING:
     from twinproof.chain.agreements import Proof
     from twinproof.node.node import Node
-
-
-def twin_of(iri: str) -> bytes:
-    """What a twin is on a chain: the SHA-256 of its IRI."""
-    return sha256(iri.encode()).digest()
 
 
 def leaf_of(folder: Path | None, entry: int | None, leaf: bytes | None, what: str) -> bytes | None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from twinproof.chain.forms import twin_name
 from twinproof.cli.chain_values import ADDRESS, HASH, TOKEN, address_name, token_name
-from twinproof.cli.evidence_options import leaf_of, twin_of
+from twinproof.cli.evidence_options import leaf_of
 from twinproof.cli.options import INDEX, IRI, TIME, json_option
 from twinproof.cli.output import utc
 from twinproof.cli.part_batch import batch
@@ -84,7 +85,7 @@ def mint(
 
     with open_desk(**where) as desk:
         contract = passports_at(desk).contract
-        data = contract.encode("mint", number, serial, twin_of(twin), birth)
+        data = contract.encode("mint", number, serial, twin_name(twin), birth)
         done = desk.spend(f"{number} {serial} has a passport", contract.address, data)
         token = token_id_of(desk.sender.address, number, serial)
     report(done, as_json, {"token": token_name(token)})

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from twinproof.chain.forms import part_json, twin_name
 from twinproof.cli.chain_values import ADDRESS, TOKEN, address_name, hex_of, token_name, visible
-from twinproof.cli.evidence_options import twin_of
 from twinproof.cli.options import IRI, json_option
 from twinproof.cli.output import count, print_json, utc
 from twinproof.cli.spending import Desk, chain_options, open_desk
 from twinproof.errors import NotFound
 
 if TYPE_CHECKING:
-    from twinproof.chain.parts import Part, PartPassport
+    from twinproof.chain.parts import PartPassport
 
 STATUSES = ("in-service", "removed", "quarantined", "scrapped")
 
@@ -42,7 +42,7 @@ def show(token: int, as_json: bool, **where: Any) -> None:
         found = passports.part(token)
         minted = passports.minted(token, first).args
         told = {
-            **_described(found),
+            **part_json(found),
             "part_number": minted["partNumber"],
             "serial": minted["serial"],
             "parts": [token_name(child) for child in passports.parts_in(token, first)],
@@ -58,20 +58,6 @@ def show(token: int, as_json: bool, **where: Any) -> None:
         click.echo(f"  {'offered to':<13} {address_name(found.offered_to)} until {utc(found.offer_expires)}")
     for child in told["parts"]:
         click.echo(f"  {'holds':<13} {child}")
-
-
-def _described(found: Part) -> dict[str, Any]:
-    return {
-        "token": token_name(found.token),
-        "manufacturer": address_name(found.manufacturer),
-        "owner": address_name(found.owner),
-        "user": address_name(found.user) if found.user else None,
-        "twin": hex_of(found.twin),
-        "birth": hex_of(found.birth),
-        "status": found.status.word,
-        "parent": token_name(found.parent) if found.parent else None,
-        "offer": {"to": address_name(found.offered_to), "until": found.offer_expires} if found.offered_to else None,
-    }
 
 
 @click.command()
@@ -137,12 +123,12 @@ def find(
         rows = [
             (minted, passports.part(minted["tokenId"]))
             for minted in passports.all_minted(
-                desk.contracts.first_block, manufacturer, None if twin is None else twin_of(twin)
+                desk.contracts.first_block, manufacturer, None if twin is None else twin_name(twin)
             )
             if number in (None, minted["partNumber"]) and serial in (None, minted["serial"])
         ]
     if as_json:
-        print_json([{"part_number": m["partNumber"], "serial": m["serial"], **_described(found)} for m, found in rows])
+        print_json([{"part_number": m["partNumber"], "serial": m["serial"], **part_json(found)} for m, found in rows])
         return
     for minted, found in rows:
         name = f"{visible(minted['partNumber'])} {visible(minted['serial'])}"
