@@ -187,11 +187,16 @@ def order_key_of(chain_id: int, contract: bytes, order: int) -> bytes:
 class Agreements:
     """One contract on one chain. Methods raise what the chain raises."""
 
-    def __init__(self, chain: Chain, address: bytes, first_block: int = 0) -> None:
-        """`first_block` is the one that made the contract."""
+    def __init__(self, chain: Chain, address: bytes, first_block: int = 0, block: int | None = None) -> None:
+        """`first_block` is the one that made the contract; with `block`, view functions answer as of that one."""
         self.contract = Contract(Artifact.load(NAME), address)
         self._chain = chain
         self._first = first_block
+        self._block = block
+
+    def at(self, block: int) -> Agreements:
+        """The same contract as of a block, so that several answers belong together."""
+        return Agreements(self._chain, self.address, self._first, block)
 
     @property
     def address(self) -> bytes:
@@ -200,7 +205,7 @@ class Agreements:
 
     def ask(self, function: str, *arguments: object) -> Any:
         """The answer of a view function."""
-        return ask(self._chain, self.contract, function, *arguments)
+        return ask(self._chain, self.contract, function, *arguments, block=self._block)
 
     def proposal(self, id_: int) -> Proposal:
         """An agreement's terms and twins; raises `NotFound` if nobody proposed it."""

@@ -214,6 +214,12 @@ class TransactionOutbox:
         rows = self._all(f"SELECT {_COLUMNS} FROM purposes WHERE purpose = ?", purpose)  # noqa: S608 - names of ours
         return _entry(rows[0]) if rows else None
 
+    def by_transaction(self, transaction: bytes) -> Entry | None:
+        """The entry that a signed transaction, mined or not, belongs to, by its hash."""
+        where = "id = (SELECT purpose FROM attempts WHERE hash = ?)"
+        rows = self._all(f"SELECT {_COLUMNS} FROM purposes WHERE {where}", transaction)  # noqa: S608 - names of ours
+        return _entry(rows[0]) if rows else None
+
     def live(self, sender: bytes) -> list[Entry]:
         """Everything of an account that is not final, by nonce."""
         where = "sender = ? AND state IN ('signed', 'mined') ORDER BY nonce"

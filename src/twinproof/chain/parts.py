@@ -112,13 +112,19 @@ def batch_id_of(manufacturer: bytes, part_number: str, lot: str) -> int:
 class PartPassport:
     """One contract on one chain. Methods raise what the chain raises."""
 
-    def __init__(self, chain: Chain, address: bytes) -> None:
+    def __init__(self, chain: Chain, address: bytes, block: int | None = None) -> None:
+        """With `block`, view functions answer as of that one."""
         self.contract = Contract(Artifact.load(NAME), address)
         self._chain = chain
+        self._block = block
+
+    def at(self, block: int) -> PartPassport:
+        """The same contract as of a block, so that several answers belong together."""
+        return PartPassport(self._chain, self.contract.address, block)
 
     def ask(self, function: str, *arguments: object) -> Any:
         """The answer of a view function."""
-        return ask(self._chain, self.contract, function, *arguments)
+        return ask(self._chain, self.contract, function, *arguments, block=self._block)
 
     def part(self, token: int) -> Part:
         """A part; raises `NotFound` if it was never minted."""

@@ -104,6 +104,22 @@ class Estimate:
     """Wei for gas, if all of the limit is used at the full offer."""
 
 
+def estimate(chain: Chain, request: Request, settings: SenderSettings) -> Estimate:
+    """What a transaction would cost, whoever signs it; raises `Reverted`, `TooExpensive`, `OutOfFunds`."""
+    gas = chain.estimate_gas(request)
+    limit = gas + gas * settings.gas_margin // 100
+    fees = chain.fees()
+    offer = first_offer(fees, settings.max_fee)
+    _check_cost(limit, offer, settings)
+    return Estimate(gas, limit, offer, gas * (fees.base + fees.tip), limit * offer.max_fee)
+
+
+def _check_cost(gas: int, offer: Offer, settings: SenderSettings) -> None:
+    most = settings.max_cost
+    if most is not None and gas * offer.max_fee > most:
+        raise TooExpensive(f"the gas may cost {gas * offer.max_fee} wei, the limit is {most}; nothing was sent")
+
+
 class Sender:
     """One account on one chain. Any thread may call; calls of one sender wait for each other.
 
@@ -138,6 +154,11 @@ class Sender:
         """20 bytes."""
         return self._signer.address
 
+    @property
+    def settings(self) -> SenderSettings:
+        """What a transaction may cost."""
+        return self._settings
+
     def find(self, purpose: str) -> Entry:
         """What became of a purpose, as the outbox knows it; raises `NotFound`."""
         entry = self._outbox.find(purpose)
@@ -145,23 +166,17 @@ class Sender:
             raise NotFound(f"nothing was ever sent for {purpose!r}")
         return entry
 
+    def hash_of(self, entry: Entry) -> bytes:
+        """The hash of a purpose's transaction: the mined one, else the one that was signed last."""
+        return entry.transaction or self._outbox.attempts(entry)[-1].hash
+
     def live(self) -> list[Entry]:
         """Everything that is not final, by nonce."""
         return self._outbox.live(self.address)
 
     def estimate(self, to: bytes | None, data: bytes = b"", value: int = 0) -> Estimate:
         """What sending this would cost; raises `Reverted`, `TooExpensive`, `OutOfFunds`. Nothing is sent."""
-        gas = self._chain.estimate_gas(Request(to, data, value, self.address))
-        limit = gas + gas * self._settings.gas_margin // 100
-        fees = self._chain.fees()
-        offer = first_offer(fees, self._settings.max_fee)
-        self._check_cost(limit, offer)
-        return Estimate(gas, limit, offer, gas * (fees.base + fees.tip), limit * offer.max_fee)
-
-    def _check_cost(self, gas: int, offer: Offer) -> None:
-        most = self._settings.max_cost
-        if most is not None and gas * offer.max_fee > most:
-            raise TooExpensive(f"the gas may cost {gas * offer.max_fee} wei, the limit is {most}; nothing was sent")
+        return estimate(self._chain, Request(to, data, value, self.address), self._settings)
 
     # --- submitting ---
 
@@ -358,7 +373,7 @@ class Sender:
         before = Offer(signed.max_fee, signed.max_tip)
         try:
             offer = next_offer(before, self._chain.fees(), self._settings.max_fee)
-            self._check_cost(entry.gas, offer)
+            _check_cost(entry.gas, offer, self._settings)
             raw = self._sign(Request(entry.to, entry.data, entry.value), entry.nonce, entry.gas, offer)
         except (TooExpensive, NotAuthorised, BadSignature) as problem:
             self._outbox.note(entry, type(problem).code, str(problem))
