@@ -13,7 +13,7 @@ from twinproof.errors import TwinproofError
 from twinproof.proof import cbor
 from twinproof.proof.keys import EDDSA, PrivateKey
 from twinproof.twin import alarm, model, operation
-from twinproof.twin.alarm import AlarmTransition, Rule, RuleRemoval, Severity, Test, Transition
+from twinproof.twin.alarm import AlarmTransition, Case, Fleet, Rule, RuleRemoval, Severity, Test, Transition
 from twinproof.twin.description import DESCRIPTION, Description, format_description, parse_description
 from twinproof.twin.kinds import KINDS
 from twinproof.twin.live import MAX_REQUESTS, REQUESTED
@@ -58,7 +58,8 @@ def test_acknowledgement_round_trip(request: bytes, status: Status, text: str | 
 def test_rule_round_trip(
     id_: str, test: Test, limit: float, severity: Severity, deadband: float, text: str | None
 ) -> None:
-    rule = Rule(id_, "T24", test, limit, severity, deadband, 10, 20, text)
+    monitor = b"\xa0" if test is Test.STRAYS else None
+    rule = Rule(id_, "T24", test, limit, severity, deadband, 10, 20, text, monitor)
     assert alarm.parse_rule(alarm.format_rule(rule)) == rule
     assert alarm.parse_rule(alarm.format_rule(RuleRemoval(id_))) == RuleRemoval(id_)
 
@@ -89,6 +90,8 @@ def test_arbitrary_bytes_are_refused_or_read(kind: Any, data: bytes) -> None:
         kind.parse(data, 0)
 
 
+CASE: dict[str, Any] = {"detector": "mewma", "score": 1.5, "since": 7.0, "signals": [["T24", 1.25], ["P30", -0.25]]}
+
 REFUSED: list[tuple[str, Any, str]] = [
     ("desired", {}, "desired: changes nothing"),
     ("desired", {"set": {}}, "desired.set"),
@@ -116,6 +119,34 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("rule", {"id": "a", "signal": "s", "test": {"above": 1}, "severity": "dire"}, "rule.severity"),
     ("rule", {"id": "a", "signal": "s", "test": {"above": 1}, "severity": "low", "deadband": -1}, "rule.test"),
     ("rule", {"id": "a", "signal": "s", "test": {"above": 1}, "severity": "low", "delay_on": 1.5}, "rule.delay_on"),
+    ("rule", {"id": "a", "signal": "s", "test": {"strays": 1}, "severity": "low"}, "rule.monitor"),
+    ("rule", {"id": "a", "signal": "s", "test": {"above": 1}, "severity": "low", "monitor": b"x"}, "rule.monitor"),
+    ("rule", {"id": "a", "signal": "s", "test": {"strays": 0}, "severity": "low", "monitor": b"x"}, "rule.test"),
+    ("rule", {"id": "a", "signal": "s", "test": {"strays": 1}, "severity": "low", "monitor": b""}, "rule.monitor"),
+    (
+        "rule",
+        {"id": "a", "signal": "s", "test": {"strays": 1}, "severity": "low", "monitor": bytes(49153)},
+        "rule.monitor",
+    ),
+    ("alarm", {"rule": "a", "transition": "raise", "entry": -1}, "alarm.entry"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "more": 1}}, "alarm.case"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "detector": "T2"}}, "alarm.case.detector"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "score": True}}, "alarm.case.score"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "signals": []}}, "alarm.case.signals"),
+    (
+        "alarm",
+        {"rule": "a", "transition": "raise", "case": {**CASE, "signals": [["a", 1], ["b", 2]]}},
+        "the most first",
+    ),
+    (
+        "alarm",
+        {"rule": "a", "transition": "raise", "case": {**CASE, "signals": [["a", 2], ["a", 1]]}},
+        "names one twice",
+    ),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "signals": [["a"]]}}, "alarm.case.signals"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "hints": []}}, "alarm.case.hints"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "fleet": [3, 2]}}, "alarm.case.fleet"),
+    ("alarm", {"rule": "a", "transition": "raise", "case": {**CASE, "fleet": [0, 2]}}, "alarm.case.fleet"),
     ("alarm", {"rule": "a", "transition": "acknowledge"}, "alarm.transition"),
     ("alarm", {"rule": "a", "transition": "raise", "value": float("nan")}, "alarm.value"),
     ("alarm-response", {"rule": "a", "transition": "raise"}, "alarm-response.transition"),
@@ -177,6 +208,22 @@ class Told:
         of_rule = transition in (Transition.RAISE, Transition.CLEAR)
         payload = alarm.format_transition(AlarmTransition("hot", transition, **more))
         self.say(alarm.ALARM if of_rule else alarm.ALARM_RESPONSE, payload)
+
+
+def test_a_case_goes_into_the_state_and_comes_back() -> None:
+    case = Case("mewma", 1.5, 7.0, (("T24", 1.25), ("P30", -0.25)), ("compressor",), Fleet(2, 5))
+    raised = AlarmTransition("wear", Transition.RAISE, time=9.0, entry=4, case=case)
+    payload = alarm.format_transition(raised)
+    assert alarm.parse_alarm(payload) == raised
+    told = Told()
+    told.say(alarm.RULE, alarm.format_rule(Rule("wear", "T24", Test.STRAYS, 1.0, Severity.HIGH, monitor=b"\xa0")))
+    told.say(alarm.ALARM, payload)
+    assert told.state.live.alarms["wear"].case == case
+    kept = cbor.decode(told.state.to_cbor(), what="state")
+    assert kept["alarms"]["wear"][6] == {**CASE, "hints": ["compressor"], "fleet": [2, 5]}
+    assert kept["rules"]["wear"][0]["monitor"] == b"\xa0"
+    told.say(alarm.ALARM, alarm.format_transition(AlarmTransition("wear", Transition.RAISE)))
+    assert len(cbor.decode(told.state.to_cbor(), what="state")["alarms"]["wear"]) == 6
 
 
 def test_request_acknowledgement_effect() -> None:

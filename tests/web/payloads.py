@@ -73,7 +73,34 @@ def whole_payloads() -> Iterator[tuple[str, str, Any]]:
                 "text": "t",
             },
         ),
+        (
+            "rule",
+            {
+                "id": "wear",
+                "signal": "T24",
+                "test": {"strays": 1},
+                "severity": "high",
+                "monitor": b"\xa0",
+                "deadband": 0.5,
+            },
+        ),
         ("alarm", {"rule": "hot", "transition": "raise", "value": 1.5, "time": 7}),
+        (
+            "alarm",
+            {
+                "rule": "wear",
+                "transition": "raise",
+                "entry": 9,
+                "case": {
+                    "detector": "mewma",
+                    "score": 1.5,
+                    "since": 7,
+                    "signals": [["T24", 1.25], ["P30", -1]],
+                    "hints": ["compressor"],
+                    "fleet": [2, 5],
+                },
+            },
+        ),
         ("alarm-response", {"rule": "hot", "transition": "shelve", "until": 9, "text": "t"}),
         (
             "prediction",

@@ -31,6 +31,8 @@ from twinproof.twin.live import StandingAlarm, StandingRule
 from twinproof.twin.state import TwinState
 from twinproof.twin.statement import parse_statement
 
+TESTS = [str(test) for test in Test if test is not Test.STRAYS]
+"""A detector's rule is stated by `twinproof monitor set`."""
 UNITS = {Test.RISES_FASTER: " a second", Test.FALLS_FASTER: " a second", Test.MISSING: " s"}
 
 
@@ -96,7 +98,7 @@ def rule() -> None:
 @click.argument("about", type=IRI)
 @click.argument("rule_id", metavar="ID")
 @click.option("--signal", required=True, help="Name of the reading.")
-@click.option("--test", "test", type=click.Choice([str(t) for t in Test]), required=True, help="What is looked at.")
+@click.option("--test", "test", type=click.Choice(TESTS), required=True, help="What is looked at.")
 @click.option("--limit", type=float, required=True, help="In the signal's unit, a second for rates; seconds (missing).")
 @click.option("--severity", type=click.Choice([str(s) for s in Severity]), required=True, help="Its priority.")
 @click.option("--deadband", type=float, default=0.0, help="How far the value must come back before it clears.")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from twinproof.proof.cbor import Tagged
 from twinproof.proof.note import encode_base64
+from twinproof.twin.alarm import Case
 from twinproof.twin.ledger import LedgerState
 from twinproof.twin.live import LiveState
 from twinproof.twin.state import Told, TwinState
@@ -102,7 +103,24 @@ def _live(live: LiveState) -> dict[str, Any]:
             }
             for name, (rule, entry) in live.rules.items()
         },
-        "alarms": {name: {"state": alarm.name, **alarm._asdict()} for name, alarm in live.alarms.items()},
+        "alarms": {
+            name: {"state": alarm.name, **alarm._asdict(), "case": case_form(alarm.case)}
+            for name, alarm in live.alarms.items()
+        },
+    }
+
+
+def case_form(case: Case | None) -> dict[str, Any] | None:
+    """A detector's case; of each signal its part of the score, negative where the signal was too low."""
+    if case is None:
+        return None
+    return {
+        "detector": case.detector,
+        "score": case.score,
+        "since": case.since,
+        "signals": [{"name": name, "part": part} for name, part in case.signals],
+        "hints": list(case.hints),
+        "fleet": case.fleet._asdict() if case.fleet else None,
     }
 
 

@@ -85,6 +85,31 @@ class RuleHeld(Shape):
     entry: EntryIndex
 
 
+class StrayingSignal(Shape):
+    """A signal in a case."""
+
+    name: str
+    part: Annotated[float, Field(description="Of the score; negative where the signal was too low.")]
+
+
+class CaseFleet(Shape):
+    """How many twins of a model strayed alike."""
+
+    strayed: int
+    twins: int
+
+
+class CaseHeld(Shape):
+    """Why a detector raised an alarm."""
+
+    detector: str
+    score: Annotated[float, Field(description="In parts of the limit; in a fleet's case, the share that strayed.")]
+    since: Annotated[float, Field(description="When the signals began to stray, POSIX seconds.")]
+    signals: list[StrayingSignal]
+    hints: Annotated[list[str], Field(description="Modes of failure that look like this, likeliest first.")]
+    fleet: CaseFleet | None
+
+
 class AlarmHeld(Shape):
     """An alarm that is not normal (ISA-18.2)."""
 
@@ -95,6 +120,7 @@ class AlarmHeld(Shape):
     value: float | None
     entry: EntryIndex
     time: int
+    case: CaseHeld | None
 
 
 class Forecast(Shape):
@@ -230,6 +256,8 @@ class AlarmItem(Shape):
     severity: str | None
     entry: EntryIndex
     time: int
+    case: CaseHeld | None
+    part_of: Annotated[str | None, Field(description="The model of which a case says that many twins stray alike.")]
 
 
 class AlarmList(Derived):

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from twinproof.proof import cbor
-from twinproof.twin.alarm import AlarmTransition, Rule, RuleRemoval, Transition, format_rule, parse_rule
+from twinproof.twin.alarm import (
+    AlarmTransition,
+    Case,
+    Rule,
+    RuleRemoval,
+    Transition,
+    case_map,
+    format_rule,
+    parse_rule,
+    read_case,
+)
 from twinproof.twin.ledger import LedgerState
 from twinproof.twin.operation import Acknowledgement, Command, Desired, Status
 from twinproof.twin.predictor import Predictor, StandingPredictor, fold_predictor, predictor_map, read_predictor
@@ -68,6 +78,8 @@ class StandingAlarm(NamedTuple):
     """Log index of the last transition."""
     time: int
     """Its `iat`."""
+    case: Case | None = None
+    """Why a detector raised it."""
 
     @property
     def name(self) -> str:
@@ -139,7 +151,7 @@ class LiveState:
         new = old._replace(entry=index, time=time)
         match change.transition:
             case Transition.RAISE:
-                new = new._replace(active=True, acknowledged=False, value=change.value)
+                new = new._replace(active=True, acknowledged=False, value=change.value, case=change.case)
             case Transition.CLEAR:
                 new = new._replace(active=False)
             case Transition.ACKNOWLEDGE:
@@ -159,7 +171,7 @@ class LiveState:
             "desired": {name: list(wanted) for name, wanted in self.desired.items()},
             "requests": [[key, *request] for key, request in self.requests.items()],
             "rules": {id_: [cbor.decode(format_rule(held.rule)), held.entry] for id_, held in self.rules.items()},
-            "alarms": {id_: list(alarm) for id_, alarm in self.alarms.items()},
+            "alarms": {id_: _alarm_list(alarm) for id_, alarm in self.alarms.items()},
             "predictors": [[predictor_map(held), entry] for _, (held, entry) in sorted(self.predictors.items())],
         }
         return {name: member for name, member in members.items() if member} | self.ledger.to_map()
@@ -171,7 +183,7 @@ class LiveState:
             desired={name: Wanted(*wanted) for name, wanted in members.get("desired", {}).items()},
             requests={key: Request(*request) for key, *request in members.get("requests", [])},
             rules={id_: StandingRule(_rule(rule), entry) for id_, (rule, entry) in members.get("rules", {}).items()},
-            alarms={id_: StandingAlarm(*alarm) for id_, alarm in members.get("alarms", {}).items()},
+            alarms={id_: _standing_alarm(*alarm) for id_, alarm in members.get("alarms", {}).items()},
             predictors={
                 held.predictor.model: held
                 for held in (
@@ -180,6 +192,14 @@ class LiveState:
             },
             ledger=LedgerState.from_map(members),
         )
+
+
+def _alarm_list(alarm: StandingAlarm) -> list[cbor.Value]:
+    return [*alarm[:6]] if alarm.case is None else [*alarm[:6], case_map(alarm.case)]
+
+
+def _standing_alarm(*members: cbor.Value) -> StandingAlarm:
+    return StandingAlarm(*members[:6], *map(read_case, members[6:]))
 
 
 def _rule(value: cbor.Value) -> Rule:

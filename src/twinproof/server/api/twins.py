@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twinproof.errors import NotFound
+from twinproof.node.cases import cases_of
 from twinproof.node.live import Live
 from twinproof.server import shapes
 from twinproof.server.access import Principal, Rule, principal_of
 from twinproof.server.api.routing import PREFIX, derived, make_router
-from twinproof.server.forms import answer, evidence_of, state_json
+from twinproof.server.forms import answer, case_form, evidence_of, state_json
 from twinproof.server.parameters import AtLeast, Index, Iri, Limit, Posix, Twin, wait_for
 from twinproof.twin.grants import log_subject
 from twinproof.twin.kinds import KINDS
@@ -203,8 +204,20 @@ def _alarms(live: Live, principal: Principal, prefix: str, limit: int) -> Respon
     for text, whole in ranges(principal, prefix):
         rows += [row for row in live.states.alarms(prefix=text, limit=limit) if not whole or row[0] == text]
     rows = sorted(rows, key=lambda row: (-row[4], row[1]))[:limit]
-    items = [
-        {"sub": sub, "rule": rule, "state": name, "severity": severity, "entry": entry, "time": time}
-        for sub, rule, name, severity, entry, time in rows
-    ]
+    cases = cases_of(live.states, [(row[0], row[1]) for row in rows])
+    items = []
+    for sub, rule, name, severity, entry, time in rows:
+        found = cases.get((sub, rule))
+        items.append(
+            {
+                "sub": sub,
+                "rule": rule,
+                "state": name,
+                "severity": severity or (found and found.severity),
+                "entry": entry,
+                "time": time,
+                "case": case_form(found.case if found else None),
+                "part_of": found and found.part_of,
+            }
+        )
     return answer({"items": items}, reached=_since(reached, [row[4] for row in rows]))

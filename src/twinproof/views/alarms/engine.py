@@ -94,6 +94,11 @@ class Watch:
         return found
 
 
+def is_ours(rule: Rule) -> bool:
+    """Whether a rule is judged here: detectors are `node.monitoring`'s."""
+    return rule.test is not Test.STRAYS
+
+
 def by_signal(rules: Mapping[str, Held]) -> dict[str, list[str]]:
     """Rule ids by the signal that they look at, in order of the ids."""
     found: dict[str, list[str]] = {}
@@ -326,13 +331,13 @@ class Engine:
     def _rule(self, item: Item, change: Rule | RuleRemoval) -> list[Proposal]:
         subject = item.statement.subject
         stated = self.stated.setdefault(subject, {})
-        if isinstance(change, Rule):
+        if isinstance(change, Rule) and is_ours(change):
             stated[change.id] = Held(change, item.index, float(item.statement.issued_at))
         else:
             stated.pop(change.id, None)
             if not stated:
                 del self.stated[subject]
-            watch = self.watches.get(subject)
+            watch = self.watches.get(subject) if isinstance(change, RuleRemoval) else None
             if watch is not None and (standing := watch.standing.get(change.id)) is not None:
                 # The removal of a twin's own rule takes the alarm out of its state: nothing is left to clear.
                 standing.logged = False

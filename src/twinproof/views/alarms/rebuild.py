@@ -15,7 +15,7 @@ from twinproof.twin.alarm import AlarmTransition, Transition
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.state import TwinState
-from twinproof.views.alarms.engine import Engine, Held, Proposal, Watch, settle
+from twinproof.views.alarms.engine import Engine, Held, Proposal, Watch, is_ours, settle
 from twinproof.views.alarms.track import Change, Settings
 from twinproof.views.feed import Item
 from twinproof.views.state import StateView
@@ -53,7 +53,7 @@ class _Rebuild:
             "SELECT DISTINCT t.sub FROM history h JOIN twin t ON t.id = h.twin WHERE h.kind = 'rule' AND h.entry < ?",
             (self._end,),
         ):
-            stated = self._state(subject).live.rules
+            stated = {id_: held for id_, held in self._state(subject).live.rules.items() if is_ours(held.rule)}
             if stated:
                 engine.stated[subject] = {
                     id_: Held(held.rule, held.entry, float(self._item(held.entry).statement.issued_at))
