@@ -99,3 +99,5 @@ CHAIN: Final = Service("chain", Capability.RECORD)
 """States what contracts said."""
 FORECAST: Final = Service("forecast", Capability.PREDICT, ES256)
 """States what models predict, with a key whose signatures contracts can check."""
+CONSOLE: Final = Service("console", Capability.OPERATE)
+"""States what people ask for and answer through the console."""
