@@ -159,6 +159,9 @@ def test_serve_says_where_and_stops_with_zero(node: Path, number: signal.Signals
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith(f"{ORIGIN} listens on http://127.0.0.1:")
+    second = process.stdout.readline()
+    assert second.startswith("The console is at http://127.0.0.1:")
+    assert second.endswith(f"/console/; to act in it: twinproof console {node}\n")
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")

@@ -23,10 +23,11 @@ from twinproof.server.access import KERNEL_RULES, Rule
 from twinproof.server.access import Access as Readers
 from twinproof.server.app import make_app
 from twinproof.server.denials import DenialLog
+from twinproof.server.console import RULES as CONSOLE_RULES
 from twinproof.server.events_http import EVENTS, EVENTS_WS
 from twinproof.server.live_app import PARTS, make_live_app
 
-RULES: Final = {**KERNEL_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
+RULES: Final = {**KERNEL_RULES, **CONSOLE_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
     path: rule for part in PARTS for path, rule in part.RULES.items()
 }
 SCOPES: Final = {

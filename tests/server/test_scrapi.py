@@ -255,7 +255,6 @@ def test_wrong_methods(served: Served, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/entry",
         "/entries/",
         "/entries/0/",

@@ -47,9 +47,12 @@ def serve(folder: Path, host: str | None, port: int | None, access_log: bool, no
 
     def on_ready(url: str) -> None:
         if as_json:
-            click.echo(json.dumps({"listening": url, "origin": settings.origin, "readers": settings.readers}))
+            told = {"listening": url, "origin": settings.origin, "readers": settings.readers}
+            click.echo(json.dumps({**told, "console": None if no_views else f"{url}/console/"}))
         else:
             click.echo(f"{settings.origin} listens on {url}  (Ctrl-C stops it); {settings.readers}")
+            if not no_views:
+                click.echo(f"The console is at {url}/console/; to act in it: twinproof console {folder}")
 
     # The server finishes its requests at the first signal and then raises it again; both end here, with exit code 0.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

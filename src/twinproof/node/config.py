@@ -82,6 +82,8 @@ class Access:
     """The issuer's keys (RFC 7517): an https URL, or a file, relative to the node's folder."""
     claim: str = "scope"
     """The claim that says what the bearer may read."""
+    client_id: str = ""
+    """The console's own name at the issuer, for signing in there (OIDC, code with PKCE); empty: by token alone."""
     denied_log_bytes: int = 4 * 1024 * 1024
     """Size at which access.log is put aside."""
     denied_log_files: int = 5
@@ -271,6 +273,8 @@ def _check_issuer(access: Access, where: str) -> None:
         raise ConfigError(f"{where}.{missing[0]} is missing: issuer, audience and jwks belong together")
     if "://" in access.jwks and not access.jwks.startswith("https://"):
         raise ConfigError(f"{where}.jwks must be an https URL or a file")
+    if access.client_id and not access.issuer:
+        raise ConfigError(f"{where}.client_id belongs to an issuer, which is missing")
     if not access.claim:
         raise ConfigError(f"{where}.claim is empty")
 

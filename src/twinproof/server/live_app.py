@@ -29,6 +29,8 @@ from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
 from twinproof.server.api import chain, graph, log, models, service, telemetry, twins
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
+from twinproof.server.console import RULES as CONSOLE_RULES
+from twinproof.server.console import Console
 from twinproof.server.events import Hub
 from twinproof.server.events_http import EVENTS, EVENTS_WS, event_routes
 from twinproof.server.kernel_openapi import PATHS
@@ -105,7 +107,7 @@ def make_live_app(
     )
     hub = Hub(live.feed, live.node.evidence.transparent)
     app.state.on_stop = hub.close
-    rules = {**KERNEL_RULES, **_EVENT_RULES}
+    rules = {**KERNEL_RULES, **_EVENT_RULES, **CONSOLE_RULES}
     for part in PARTS:
         rules.update(part.RULES)
     routes = Endpoints(live.node, clock).routes()
@@ -114,6 +116,7 @@ def make_live_app(
     for router in _routers(live, views, metrics):
         app.router.routes.extend(router.routes)
     app.router.routes.extend(event_routes(hub, access.identify))
+    app.router.routes.extend(Console(live.node.config.access).routes())
     for route in app.router.routes:
         _guard(route, rules, access, kernel)
     app.add_middleware(Measured, metrics=metrics)
