@@ -35,16 +35,16 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.none() | st.text("abc def", min_size=1, max_size=20)
 
 
-@given(st.dictionaries(NAMES, VALUES, max_size=4), st.sets(NAMES, max_size=3))
-def test_desired_round_trip(changed: dict[str, Any], unset: set[str]) -> None:
-    desired = Desired(changed or None, tuple(sorted(unset - changed.keys())))
+@given(st.dictionaries(NAMES, VALUES, max_size=4), st.sets(NAMES, max_size=3), TEXTS)
+def test_desired_round_trip(changed: dict[str, Any], unset: set[str], text: str | None) -> None:
+    desired = Desired(changed or None, tuple(sorted(unset - changed.keys())), text)
     if desired.set or desired.unset:
         assert operation.parse_desired(operation.format_desired(desired)) == desired
 
 
-@given(NAMES, VALUES, st.none() | st.integers(1, 2**53 - 1))
-def test_command_round_trip(name: str, value: Any, deadline: int | None) -> None:
-    command = Command(name, value, deadline)
+@given(NAMES, VALUES, st.none() | st.integers(1, 2**53 - 1), TEXTS)
+def test_command_round_trip(name: str, value: Any, deadline: int | None, text: str | None) -> None:
+    command = Command(name, value, deadline, text)
     assert operation.parse_command(operation.format_command(command)) == command
 
 
@@ -99,6 +99,11 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("desired", {"unset": ["b", "a"]}, "desired.unset"),
     ("desired", {"unset": []}, "desired.unset"),
     ("desired", {"unset": ["a"], "more": 1}, "unknown key"),
+    ("desired", {"text": "why"}, "desired: changes nothing"),
+    ("desired", {"unset": ["a"], "text": ""}, "desired.text"),
+    ("desired", {"unset": ["a"], "text": "x" * 1001}, "desired.text"),
+    ("command", {"name": "x", "text": 1}, "command.text"),
+    ("command", {"name": "x", "text": "a\0"}, "command.text"),
     ("command", {"input": 1}, "command.name"),
     ("command", {"name": ""}, "command.name"),
     ("command", {"name": "x", "input": None}, "command.input"),

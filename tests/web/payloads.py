@@ -57,9 +57,9 @@ def whole_payloads() -> Iterator[tuple[str, str, Any]]:
             },
         ),
         ("revoke", {"grant": bytes(32), "reason": "sold"}),
-        ("command", {"name": "stop", "input": [1], "deadline": 9}),
+        ("command", {"name": "stop", "input": [1], "deadline": 9, "text": "too hot"}),
         ("acknowledgement", {"request": bytes(32), "status": "done", "text": "t", "output": {"a": 1}}),
-        ("desired", {"set": {"a": 1}, "unset": ["b"]}),
+        ("desired", {"set": {"a": 1}, "unset": ["b"], "text": "for the night"}),
         (
             "rule",
             {

@@ -1,7 +1,7 @@
 """Operating a twin: desired properties, commands, and the device's acknowledgements.
 
-    desired          {? "set": {name: value, …}, ? "unset": [name, …]}
-    command          {"name": text, ? "input": value, ? "deadline": s}
+    desired          {? "set": {name: value, …}, ? "unset": [name, …], ? "text": text}
+    command          {"name": text, ? "input": value, ? "deadline": s, ? "text": text}
     acknowledgement  {"request": digest, "status": status, ? "text": text, ? "output": value}
 
 A request is named by the digest of its statement. The device answers with acknowledgements, and
@@ -48,6 +48,8 @@ class Desired:
 
     set: dict[str, cbor.Value] | None = None
     unset: tuple[str, ...] = ()
+    text: str | None = None
+    """Why, or by whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Command:
     input: cbor.Value = None
     deadline: int | None = None
     """POSIX seconds after which the device must not begin."""
+    text: str | None = None
+    """Why, or by whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +82,19 @@ def format_desired(desired: Desired) -> bytes:
         value["set"] = dict(desired.set)
     if desired.unset:
         value["unset"] = sorted(desired.unset)
+    if desired.text is not None:
+        value["text"] = desired.text
     return cbor.encode(value)
 
 
 def parse_desired(payload: bytes, issued_at: int = 0) -> Desired:
     """Read a desired payload; raises `Malformed` naming the key."""
-    value = fields(cbor.decode(payload, what="desired", max_depth=MAX_DEPTH), "desired", (), ("set", "unset"))
-    if not value:
-        raise Malformed("desired", "changes nothing")
-    return Desired(*property_changes(value, "desired"))
+    what = "desired"
+    value = fields(cbor.decode(payload, what=what, max_depth=MAX_DEPTH), what, (), ("set", "unset", "text"))
+    if value.keys() <= {"text"}:
+        raise Malformed(what, "changes nothing")
+    said = text(value["text"], f"{what}.text", MAX_TEXT) if "text" in value else None
+    return Desired(*property_changes(value, what), said)
 
 
 def format_command(command: Command) -> bytes:
@@ -96,18 +104,21 @@ def format_command(command: Command) -> bytes:
         value["input"] = command.input
     if command.deadline is not None:
         value["deadline"] = command.deadline
+    if command.text is not None:
+        value["text"] = command.text
     return cbor.encode(value)
 
 
 def parse_command(payload: bytes, issued_at: int = 0) -> Command:
     """Read a command payload; raises `Malformed` naming the key."""
     value = fields(
-        cbor.decode(payload, what="command", max_depth=MAX_DEPTH), "command", ("name",), ("input", "deadline")
+        cbor.decode(payload, what="command", max_depth=MAX_DEPTH), "command", ("name",), ("input", "deadline", "text")
     )
     if "input" in value and value["input"] is None:
         raise Malformed("command.input", "null; leave the key out")
     deadline = posix_time(value["deadline"], "command.deadline") if "deadline" in value else None
-    return Command(property_name(value["name"], "command.name"), value.get("input"), deadline)
+    said = text(value["text"], "command.text", MAX_TEXT) if "text" in value else None
+    return Command(property_name(value["name"], "command.name"), value.get("input"), deadline, said)
 
 
 def format_acknowledgement(acknowledgement: Acknowledgement) -> bytes:

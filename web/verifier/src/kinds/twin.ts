@@ -103,8 +103,9 @@ export function parseModel(payload: Uint8Array): Fields {
 }
 
 export function parseDesired(payload: Uint8Array): Fields {
-  const fields = payloadFields(payload, "desired", [], ["set", "unset"], MAX_DEPTH);
-  demand(fields.size > 0, "desired", "changes nothing");
+  const fields = payloadFields(payload, "desired", [], ["set", "unset", "text"], MAX_DEPTH);
+  demand(fields.has("set") || fields.has("unset"), "desired", "changes nothing");
+  optionally(fields, "text", (value, where) => checkText(value, where, 1000), "desired");
   checkPropertyChanges(fields, "desired");
   return fields;
 }
@@ -115,10 +116,11 @@ function notNull(fields: Fields, key: string, where: string): void {
 }
 
 export function parseCommand(payload: Uint8Array): Fields {
-  const fields = payloadFields(payload, "command", ["name"], ["input", "deadline"], MAX_DEPTH);
+  const fields = payloadFields(payload, "command", ["name"], ["input", "deadline", "text"], MAX_DEPTH);
   checkName(fields.get("name"), "command.name");
   notNull(fields, "input", "command");
   optionally(fields, "deadline", checkTime, "command");
+  optionally(fields, "text", (value, where) => checkText(value, where, 1000), "command");
   return fields;
 }
 
