@@ -163,10 +163,11 @@ def open_account(folder: Path, settings: ChainSettings) -> Account:
         return _plain_account(folder)
     if not path.exists():
         raise ConfigError(f"there is no keystore at {path}; make one with: twinproof chain account")
-    return read_keystore(path, _password(folder, settings))
+    return read_keystore(path, node_password(folder, settings))
 
 
-def _password(folder: Path, settings: ChainSettings) -> str:
+def node_password(folder: Path, settings: ChainSettings) -> str:
+    """The password of the node's keystore, from its file or the environment; raises `ConfigError`."""
     if settings.password_file:
         try:
             return keyring.read_secret(folder / settings.password_file).decode().rstrip("\r\n")
@@ -182,6 +183,11 @@ def _plain_account(folder: Path) -> Account:
     path = folder / "keys" / ACCOUNT_KEY
     if not path.exists():
         keyring.write_secret(path, Account.generate().key.hex().encode() + b"\n")
+    return read_plain_account(path)
+
+
+def read_plain_account(path: Path) -> Account:
+    """The account of an embedded chain in a file of 64 hexadecimal digits; raises `ConfigError`, `Malformed`."""
     text = keyring.read_secret(path).strip()
     if not re.fullmatch(rb"[0-9a-f]{64}", text):
         raise ConfigError(f"{path} is not a key of 64 hexadecimal digits")

@@ -23,6 +23,7 @@ from twinproof.chain.model import Chain
 from twinproof.chain.sender import Sender
 from twinproof.errors import ConfigError
 from twinproof.node import chain_setup
+from twinproof.node.accounts import OWN, Accounts, open_accounts
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.chain_events import ChainEvents
@@ -49,6 +50,8 @@ class ChainSide:
     chain: Chain
     contracts: Contracts
     sender: Sender
+    accounts: Accounts
+    """All that the node can sign for, `sender` among them."""
     anchoring: Anchoring
     events: ChainEvents | None
     """None if it is switched off, or was never enabled."""
@@ -93,12 +96,14 @@ def open_chain_side(node: WritingNode, feed: Feed, states: StateView) -> Iterato
                 "deploy there, too, or mend the settings"
             )
         sender = stack.enter_context(open_sender(folder, settings, chain, account, clock=node.clock))
-        yield _side(node, feed, states, chain, contracts, sender)
+        accounts = stack.enter_context(open_accounts(folder, settings, chain, sender, clock=node.clock))
+        yield _side(node, feed, states, chain, contracts, accounts)
 
 
 def _side(
-    node: WritingNode, feed: Feed, states: StateView, chain: Chain, contracts: Contracts, sender: Sender
+    node: WritingNode, feed: Feed, states: StateView, chain: Chain, contracts: Contracts, accounts: Accounts
 ) -> ChainSide:
+    sender = accounts.senders[OWN]
     settings, submitter = node.config.chain, OutboxSubmitter(sender)
     wait = confirmations(settings)
     anchors = CheckpointAnchor(chain, contracts.addresses["CheckpointAnchor"])
@@ -115,7 +120,7 @@ def _side(
         first_block=contracts.first_block,
     )
     tick = NETWORK_TICK if settings.driver == "rpc" else EMBEDDED_TICK
-    sending = _SenderRounds(sender)
+    sending = _SenderRounds(accounts)
     tasks = {"anchoring": Task("anchoring", anchoring.step, tick), "sender": Task("sender", sending.step, tick)}
     events = relay = stop = None
     if settings.events and CHAIN.has_key(node.folder):
@@ -140,7 +145,7 @@ def _side(
         # A busy log grows faster than a task ticks: entries are cheap to take in while they are in memory.
         tasks["relay feed"] = following = Task("relay feed", relay.follow, tick)
         stop = feed.listen(lambda size: following.wake())
-    return ChainSide(chain, contracts, sender, anchoring, events, relay, tasks, stop)
+    return ChainSide(chain, contracts, sender, accounts, anchoring, events, relay, tasks, stop)
 
 
 def _events(
@@ -163,11 +168,12 @@ def _events(
 
 
 class _SenderRounds(Rounds):
-    """The sender's looks at what is not final."""
+    """The senders' looks at what is not final."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, accounts: Accounts) -> None:
         super().__init__("the sender")
-        self._sender = sender
+        self._accounts = accounts
 
     def _round(self) -> None:
-        self._sender.step()
+        for sender in self._accounts.senders.values():
+            sender.step()
