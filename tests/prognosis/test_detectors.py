@@ -13,7 +13,7 @@ import pytest
 
 from twinproof.errors import Malformed
 from twinproof.prognosis.data import Array
-from twinproof.prognosis.detectors import Cusum, Detector, Directions, Ewma, Gate, Spread
+from twinproof.prognosis.detectors import Cusum, Detector, Directions, Ewma, Gate, Mewma, Spread
 from twinproof.prognosis.directions import learn_directions
 
 PLAIN = Directions((0.0, 0.0), (1.0, 1.0), ((1.0, 0.0),), (4.0,), 2.0, 3.0)
@@ -22,6 +22,10 @@ MAKERS: dict[str, Callable[[], Detector]] = {
     "ewma": lambda: Ewma(warm_up=20),
     "cusum": lambda: Cusum(warm_up=20),
     "spread": lambda: Spread(PLAIN),
+    "mewma spread": lambda: Mewma((0.0, 0.0), (1.0, 1.0), ((1.0, 0.0), (0.0, 1.0)), limit=8.66),
+    "gated mewma spread": lambda: Mewma(
+        (0.0, 0.0), (1.0, 1.0), ((1.0, 0.0), (0.0, 1.0)), limit=8.66, gate=Gate(0.0, 3)
+    ),
     "gated ewma": lambda: Ewma(warm_up=20, gate=Gate(0.0, 3)),
     "gated cusum": lambda: Cusum(warm_up=20, gate=Gate(0.0, 3)),
     "gated spread": lambda: Spread(PLAIN, gate=Gate(0.0, 3)),
@@ -134,6 +138,46 @@ def test_t2_and_q_by_hand() -> None:
     assert detector.update([0.0, 3.0]).score == pytest.approx(9.0 / 3)  # Q = 9
 
 
+@pytest.mark.parametrize(("shift", "published"), [(0.0, 200.0), (1.0, 10.2), (2.0, 4.41)])
+def test_mewma_runs_as_long_as_published(shift: float, published: float) -> None:
+    """Lowry et al. 1992, table 1: two signals, weight 0.1, limit 8.66; shifts in units of the covariance."""
+    rng, lengths = np.random.default_rng(5), []
+    for _ in range(300 if shift else 200):
+        detector = Mewma((0.0, 0.0), (1.0, 1.0), ((4 / 3, -2 / 3), (-2 / 3, 4 / 3)), limit=8.66)
+        length = 0
+        while True:
+            length += 1
+            first, second = rng.normal(size=2).tolist()
+            # Correlated by a half: a shift of the first alone by sqrt(3/4) is as far as 1.
+            row = [first + shift * sqrt(3 / 4), 0.5 * first + sqrt(3 / 4) * second]
+            if detector.update(row).alarm:
+                break
+        lengths.append(length)
+    assert np.mean(lengths) == pytest.approx(published, rel=0.15)
+
+
+def test_parts_add_up_to_the_score_and_point() -> None:
+    detector = Mewma((0.0, 0.0), (1.0, 1.0), ((1.0, 0.0), (0.0, 1.0)), limit=4.0, weight=1.0)
+    assert detector.update([-3.0, 1.0]).score == pytest.approx(10 / 4)
+    assert detector.parts() == pytest.approx([-9 / 4, 1 / 4])
+    spread = Spread(PLAIN, weight=1.0)
+    assert spread.update([-8.0, 1.0]).score == pytest.approx(64 / 4 / 2)
+    assert spread.parts() == pytest.approx([-8.0, 0.0])
+    assert spread.update([1.0, -9.0]).score == pytest.approx(81 / 3)
+    assert spread.parts() == pytest.approx([0.0, -27.0])
+    for x in (2.0, -2.0):
+        single = Ewma(weight=1.0, limit=1.0, warm_up=0)
+        assert single.update([x]).score == abs(single.part) == 2.0
+        assert (single.part < 0) == (x < 0)
+
+
+def test_a_sum_that_goes_on_comes_back() -> None:
+    detector = Cusum(drift=0.0, limit=4.0, warm_up=0, anew=False)
+    assert [detector.update([3.0]).score for _ in range(4)] == [0.75, 1.5, 2.25, 2.75]
+    assert [detector.update([-3.0]).score for _ in range(2)] == [1.25, 1.5]
+    assert detector.part == -1.5
+
+
 @pytest.mark.parametrize("name", ["ewma", "cusum"])
 def test_a_quiet_signal_alarms_seldom_and_a_moved_one_soon(name: str) -> None:
     late, false = [], 0
@@ -149,12 +193,13 @@ def test_a_quiet_signal_alarms_seldom_and_a_moved_one_soon(name: str) -> None:
 
 @pytest.mark.parametrize("make", [
     lambda: Ewma(weight=0.0), lambda: Ewma(limit=0.0), lambda: Ewma(warm_up=1), lambda: Cusum(drift=-1.0),
-    lambda: Cusum(limit=inf), lambda: Spread(PLAIN, weight=2.0),
+    lambda: Cusum(limit=inf), lambda: Spread(PLAIN, weight=2.0), lambda: Mewma((0.0,), (1.0,), (), limit=1.0),
+    lambda: Mewma((0.0,), (1.0,), ((1.0,),), limit=0.0),
     lambda: Spread(Directions((0.0,), (1.0, 1.0), (), (), 1.0, 1.0)),
     lambda: Spread(Directions((0.0,), (1.0,), ((1.0,),), (0.0,), 1.0, 1.0)),
     lambda: learn_directions(np.zeros((4, 1))), lambda: learn_directions(np.zeros((50, 2))),
     lambda: learn_directions(np.full((50, 2), np.nan)),
-], ids=range(11))  # fmt: skip
+], ids=range(13))  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(Malformed):
         make()
