@@ -1,0 +1,20 @@
+/** What screens share. */
+export { Hash } from "./address";
+export { Button } from "./button";
+export { Copy } from "./copy";
+export { Dialog } from "./dialog";
+export { Entry } from "./entry";
+export { Field } from "./field";
+export { Icon } from "./icon";
+export type { IconName } from "./icon";
+export { Iri, shortIri } from "./iri";
+export { adviceOn, Answered, Empty, Failed, Loading } from "./notice";
+export { Panel, Screen, useTitle } from "./panel";
+export { formatNumber, formatUnit, Quantity } from "./quantity";
+export { healthWord, Status } from "./status";
+export type { Level } from "./status";
+export { Table } from "./table";
+export type { Column, Sort } from "./table";
+export { Tabs } from "./tabs";
+export { formatAgo, formatTime, formatUtc, Time, useNow } from "./time";
+export { announce, say } from "./toast";

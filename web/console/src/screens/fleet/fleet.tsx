@@ -1,0 +1,8 @@
+import type { JSX } from "react";
+
+import { Empty, Screen } from "../../parts";
+import { t } from "../../strings/en";
+
+export default function FleetScreen(): JSX.Element {
+  return <Screen title={t("fleet.title")}><Empty title={t("common.comingTitle")}>{t("common.coming")}</Empty></Screen>;
+}

@@ -1,0 +1,96 @@
+import { use, useEffect, useState } from "react";
+import type { FormEvent, JSX } from "react";
+import { Link } from "wouter";
+
+import { Button, Field, Loading, Panel, Screen, Status } from "../../parts";
+import { paths } from "../../route";
+import { ArrivalContext, lastRefusal, useSession } from "../../session/session";
+import { currentToken } from "../../session/token";
+import { t } from "../../strings/en";
+import "./signin.css";
+
+export default function SignInScreen(): JSX.Element {
+  const { session } = useSession();
+  const { oidc } = use(ArrivalContext);
+  return (
+    <Screen title={t("signin.title")}>
+      <div className="signin">
+        <Panel title={session?.origin ?? t("common.product")}>
+          <div className="stack">
+            {session?.signed_in ? <Already /> : <><p>{t("signin.intro")}</p>{oidc !== null && <Finishing address={oidc} />}<TokenForm /><OidcButton /></>}
+          </div>
+        </Panel>
+      </div>
+    </Screen>
+  );
+}
+
+function Already(): JSX.Element {
+  const { session, signOut } = useSession();
+  return (
+    <>
+      <p>{t("signin.already", { id: session?.id ?? "" })}</p>
+      <p className="row"><Link href={paths.fleet} className="button button-primary">{t("signin.continue")}</Link><Button onClick={signOut}>{t("common.signOut")}</Button></p>
+    </>
+  );
+}
+
+function TokenForm(): JSX.Element {
+  const { signIn } = useSession();
+  const [token, setToken] = useState("");
+  const [error, setError] = useState(() => (lastRefusal().error && currentToken() !== null ? t("signin.wrong") : null));
+  const submit = (event: FormEvent): void => {
+    event.preventDefault();
+    if (token.trim()) signIn(token.trim(), lastRefusal().back);
+    else setError(t("signin.empty"));
+  };
+  return (
+    <form className="stack" onSubmit={submit}>
+      <Field label={t("signin.token")} error={error} hint={t("signin.tokenHint", { command: "twinproof console NODE", other: "twinproof token new NODE" })}>
+        {(control) => <input {...control} type="password" autoComplete="off" spellCheck={false} value={token} onChange={(event) => setToken(event.target.value)} />}
+      </Field>
+      <Button kind="primary" type="submit">{t("signin.submit")}</Button>
+      <p className="small muted">{t("signin.kept")}</p>
+    </form>
+  );
+}
+
+function OidcButton(): JSX.Element | null {
+  const { session } = useSession();
+  const [problem, setProblem] = useState<string | null>(null);
+  const settings = session?.sign_in.oidc;
+  if (!settings) return null;
+  const go = async (): Promise<void> => {
+    try {
+      const { leave } = await import("../../session/oidc");
+      await leave(settings, lastRefusal().back);
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+    }
+  };
+  return (
+    <>
+      <Button icon="user" onClick={() => void go()}>{t("signin.oidc", { issuer: new URL(settings.issuer).host })}</Button>
+      {problem !== null && <p role="alert"><Status level="act" word={t("signin.failed")} /> {problem}</p>}
+    </>
+  );
+}
+
+/** The issuer has sent the reader back: take its answer once. */
+let taken: string | null = null;
+
+function Finishing({ address }: { address: string }): JSX.Element | null {
+  const { session, signIn } = useSession();
+  const [problem, setProblem] = useState<string | null>(null);
+  const settings = session?.sign_in.oidc;
+  useEffect(() => {
+    if (!settings || taken === address) return;
+    taken = address;
+    void import("../../session/oidc").then(({ finish }) => finish(settings, address)).then(
+      ({ token, back }) => signIn(token, back),
+      (error: unknown) => setProblem(error instanceof Error ? error.message : String(error)),
+    );
+  }, [settings, address, signIn]);
+  if (problem !== null) return <p role="alert"><Status level="act" word={t("signin.failed")} /> {problem}</p>;
+  return taken === address && settings ? <><p>{t("signin.finishing")}</p><Loading lines={1} /></> : null;
+}

@@ -1,0 +1,3 @@
+export const parts = {
+  title: "Parts",
+} as const;

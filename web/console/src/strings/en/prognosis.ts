@@ -1,0 +1,3 @@
+export const prognosis = {
+  title: "Prognosis",
+} as const;

@@ -1,0 +1,16 @@
+export const signin = {
+  title: "Sign in",
+  intro: "This node shows what it knows to those who hold a token of it.",
+  token: "Token",
+  tokenHint: "{command} on the node's machine prints a link that signs you in; {other} makes a token that reads only.",
+  empty: "Paste a token first.",
+  submit: "Sign in",
+  oidc: "Sign in at {issuer}",
+  finishing: "Finishing the sign-in",
+  failed: "The sign-in did not succeed",
+  wrong: "The node does not take this token.",
+  kept: "The token is kept in this tab only, and forgotten when you close it.",
+  open: "This node needs no sign-in to read.",
+  already: "You are signed in as {id}.",
+  continue: "Continue",
+} as const;

@@ -1,0 +1,3 @@
+export const twin = {
+  title: "Twin",
+} as const;
