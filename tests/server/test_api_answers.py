@@ -26,8 +26,8 @@ from twinproof.server import parameters, shapes
 from twinproof.server.api import service, telemetry, twins
 from twinproof.server.forms import plain
 from twinproof.twin.kinds import kind_of, parse_payload
+from twinproof.twin.model import DTDL, ModelDocument, format_model
 from twinproof.twin.model import MODEL as MODEL_KIND
-from twinproof.twin.model import ModelDocument, format_model
 from twinproof.twin.state import TwinState
 from twinproof.verify import verify_bundle
 
@@ -245,6 +245,44 @@ def test_models(client: TestClient) -> None:
     for place in ("document", "summary"):
         refusal(client, f"{API}/models/{place}", 404, "not-found", id="dtmi:com:example:none;1")
         refusal(client, f"{API}/models/{place}", 404, "not-found", id=TWIN)
+
+
+MIXER = "dtmi:com:example:mixer;1"
+
+
+def test_what_a_complex_schema_is_made_of(tmp_path: Path) -> None:
+    mode = {
+        "@type": "Enum",
+        "valueSchema": "string",
+        "enumValues": [{"name": "eco", "displayName": "Economy", "enumValue": "e"}, {"name": "full", "enumValue": "f"}],
+    }
+    fields = [
+        {"name": "mode", "schema": mode},
+        {"name": "steps", "schema": {"@type": "Array", "elementSchema": "double"}},
+    ]
+    document = {
+        "@context": "dtmi:dtdl:context;3",
+        "@id": MIXER,
+        "@type": "Interface",
+        "contents": [
+            {
+                "@type": "Command",
+                "name": "mix",
+                "request": {"name": "how", "schema": {"@type": "Object", "fields": fields}},
+            }
+        ],
+    }
+    text = json.dumps(document).encode()
+    with live_rig(tmp_path / "node") as rig, rig.client() as client:
+        rig.log.say(GATEWAY, MIXER, MODEL_KIND, format_model(ModelDocument(DTDL, text)))
+        rig.grow()
+        request = ok(client, f"{API}/models/summary", id=MIXER)["commands"]["mix"]["request"]
+    assert request["name"] == "how"
+    first, second = request["schema"]["fields"]
+    assert (first["name"], first["schema"]["kind"], first["schema"]["of"]) == ("mode", "Enum", "string")
+    assert [(one["name"], one["value"]) for one in first["schema"]["values"]] == [("eco", "e"), ("full", "f")]
+    assert first["schema"]["values"][0]["display_name"] == {"en": "Economy"}
+    assert (second["schema"]["kind"], second["schema"]["of"]) == ("Array", "double")
 
 
 def test_the_log(rig: Rig, client: TestClient) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +32,8 @@ RULES = {
     f"{PREFIX}/models/summary": Rule.HOLDER,
 }
 DOCUMENT = "application/json"
+MAX_SCHEMAS: Final = 300
+"""Complex schemas of one field that are written out."""
 Id = Annotated[Iri, Query(description="The model's identifier.", examples=["dtmi:com:example:engine;1"])]
 
 
@@ -149,6 +151,7 @@ def _words(element: Element) -> dict[str, Any]:
 def _field(element: Element) -> dict[str, Any]:
     return {
         **_words(element),
+        "name": element.name,
         "schema": _schema(element.schema),
         "unit": element.unit,
         "semantic_types": list(element.semantic_types),
@@ -156,8 +159,37 @@ def _field(element: Element) -> dict[str, Any]:
     }
 
 
-def _schema(schema: Element | None) -> Any:
-    """A primitive schema's name, a complex one's kind and identifier."""
+def _schema(schema: Element | None, room: list[int] | None = None) -> Any:
+    """A primitive schema's name; a complex one's kind, identifier and, while there is room, what it is made of."""
     if schema is None:
         return None
-    return schema.term or {"kind": schema.kind, "id": schema.id}
+    if schema.term:
+        return schema.term
+    # Schemas may share others: written out, a few could become millions.
+    room = room or [MAX_SCHEMAS]
+    room[0] -= 1
+    shown: dict[str, Any] = {"kind": schema.kind, "id": schema.id}
+    if room[0] > 0:
+        shown |= _inner(schema, room)
+    return shown
+
+
+def _inner(schema: Element, room: list[int]) -> dict[str, Any]:
+    match schema.kind:
+        case "Enum":
+            values = schema.all("enumValues")
+            return {
+                "of": _schema(schema.only("valueSchema"), room),
+                "values": [{**_words(one), "name": one.name, "value": one.values["enumValue"]} for one in values],
+            }
+        case "Object":
+            fields = schema.all("fields")
+            return {
+                "fields": [{**_words(one), "name": one.name, "schema": _schema(one.schema, room)} for one in fields]
+            }
+        case "Array":
+            return {"of": _schema(schema.only("elementSchema"), room)}
+        case "Map":
+            value = schema.only("mapValue")
+            return {"of": _schema(value.schema if value else None, room)}
+    return {}
