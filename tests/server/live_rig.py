@@ -27,7 +27,9 @@ from twinproof.twin.grants import Capability, Scope
 from twinproof.twin.operation import Acknowledgement, Command, Desired, Status
 from twinproof.twin.reading import Reading
 
-POSTED = ("/api/v1/telemetry/sql", "/api/v1/graph")
+FREE = ("/api/v1/telemetry/sql", "/api/v1/graph")
+"""Questions that name twins inside their text, so they take the scope `all`."""
+POSTED = (*FREE, "/api/v1/whatif", "/api/v1/plan")
 """Questions of the API that are asked with POST."""
 MODEL_ID = "dtmi:com:example:engine;1"
 MODEL = {

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from tests.builders import ORIGIN, OTHER_TWIN, TWIN
-from tests.server.live_rig import FLEET, LONER, MODEL_ID, POSTED, REMOTE, TWINS, Rig, configure, live_rig
+from tests.server.live_rig import FLEET, FREE, LONER, MODEL_ID, POSTED, REMOTE, TWINS, Rig, configure, live_rig
 from tests.server.process import CBOR, PROBLEM, make_folder
 from twinproof.node.config import Access, Config, Listen
 from twinproof.node.live import open_live
@@ -22,8 +22,8 @@ from twinproof.proof import cbor
 from twinproof.server.access import KERNEL_RULES, Rule
 from twinproof.server.access import Access as Readers
 from twinproof.server.app import make_app
-from twinproof.server.denials import DenialLog
 from twinproof.server.console import RULES as CONSOLE_RULES
+from twinproof.server.denials import DenialLog
 from twinproof.server.events_http import EVENTS, EVENTS_WS
 from twinproof.server.live_app import PARTS, make_live_app
 
@@ -51,6 +51,7 @@ FILLED: Final = {
     "/streams": f"/streams?{urlencode({'iss': 'urn:example:device:1', 'sub': TWIN})}",
     "/api/v1/models/document": f"/api/v1/models/document?id={MODEL_ID}",
     "/api/v1/models/summary": f"/api/v1/models/summary?id={MODEL_ID}",
+    "/api/v1/predictors/outcomes": f"/api/v1/predictors/outcomes?model={'00' * 32}",
 }
 READABLE: Final = [path for path in RULES if path not in ("/entries", "/entries/batch", EVENTS, EVENTS_WS)]
 
@@ -124,7 +125,7 @@ def test_every_route_of_the_application_has_a_rule_and_is_in_the_matrix(rig: Rig
 QUESTIONS: Final = [{"sql": "SELECT 1 AS one"}, {"query": "MATCH (e) RETURN e.iri"}]
 
 
-@pytest.mark.parametrize(("path", "question"), list(zip(POSTED, QUESTIONS, strict=True)))
+@pytest.mark.parametrize(("path", "question"), list(zip(FREE, QUESTIONS, strict=True)))
 def test_free_questions_take_the_scope_all(clients: dict[str, TestClient], path: str, question: dict[str, str]) -> None:
     for who, client in clients.items():
         answer = client.post(path, json=question)

@@ -140,7 +140,7 @@ def summarise(judged: Sequence[Judged]) -> list[Score]:
     for each in judged:
         by_model.setdefault(each.model, []).append(each)
     return [
-        _score(name, found[0].unit, found[0].coverage, sorted((each.case for each in found), key=lambda c: c.ended))
+        score_of(name, found[0].unit, found[0].coverage, sorted((each.case for each in found), key=lambda c: c.ended))
         for name, found in by_model.items()
     ]
 
@@ -183,7 +183,8 @@ def _case(course: Course, compared: Sequence[Compared], intervals: Intervals, ca
     )  # fmt: skip
 
 
-def _score(name: bytes, unit: str, coverage: float, cases: Sequence[Case]) -> Score:
+def score_of(name: bytes, unit: str, coverage: float, cases: Sequence[Case]) -> Score:
+    """Of one model's cases, one or more, by their ends."""
     claiming = [case for case in cases if case.claimed]
     half = len(cases) // 2
     return Score(

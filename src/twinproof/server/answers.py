@@ -20,6 +20,7 @@ from twinproof.errors import (
     Malformed,
     NotAuthorised,
     NotFound,
+    NotInstalled,
     Overloaded,
     RateLimited,
     TooLarge,
@@ -49,6 +50,7 @@ _STATUS: Final[tuple[tuple[type[TwinproofError], int, str], ...]] = (
     (RateLimited, 429, "Too Many Requests"),
     (Overloaded, 503, "Overloaded"),
     (LogError, 503, "Log unavailable"),
+    (NotInstalled, 501, "Not Implemented"),
     (ConfigError, 500, "Internal error"),
 )
 """First match counts; SCRAPI's own titles where it has them."""

@@ -26,7 +26,7 @@ from twinproof import __version__
 from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
-from twinproof.server.api import chain, graph, log, models, service, telemetry, twins
+from twinproof.server.api import chain, graph, log, models, prognosis, service, telemetry, twins
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
 from twinproof.server.console import RULES as CONSOLE_RULES
@@ -40,7 +40,7 @@ from twinproof.server.problems import refusal
 from twinproof.server.shapes import Problem
 from twinproof.twin.statement import shown
 
-PARTS: Final = (twins, models, telemetry, graph, log, chain, service)
+PARTS: Final = (twins, models, telemetry, graph, prognosis, log, chain, service)
 """Modules of the API; `RULES` of each are taken together."""
 _EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
 """Subscriptions ask for the token again while they last, and leave out what it does not cover."""
@@ -58,6 +58,7 @@ def _routers(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> Iter
     yield models.router(live, heavy)
     yield telemetry.router(live, heavy)
     yield graph.router(live, heavy)
+    yield prognosis.router(live, heavy)
     yield log.router(live)
     yield chain.router(live)
     yield service.router(live, views, metrics)
