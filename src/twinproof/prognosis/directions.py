@@ -1,12 +1,23 @@
-"""Learns what `detectors.Spread` needs from healthy rows. numpy; the result is data, to be kept."""
+"""Learns what detectors need from healthy rows: directions, covariances, limits. numpy; the result is data."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 
 from twinproof.errors import Malformed
-from twinproof.prognosis.data import Array
+from twinproof.prognosis.cases import CLIP, Watch
+from twinproof.prognosis.data import Array, Fleet
 from twinproof.prognosis.detectors import SMALLEST, Directions
+from twinproof.prognosis.monitor import Monitor, read_monitor
+from twinproof.prognosis.regimes import find_regimes
+
+RIDGE: Final = 0.05
+"""Added to the variances of scaled signals: what hardly varies on its own must not rule the score."""
+FEWEST: Final = 5
+"""Twins with rows after their warm-up, below which no limit is learnt."""
 
 
 def learn_directions(
@@ -42,3 +53,105 @@ def learn_directions(
         tuple(mean.tolist()), tuple(gain.tolist()), tuple(map(tuple, axes.T.tolist())), tuple(values[:count].tolist()),
         limits[0], limits[1],
     )  # fmt: skip
+
+
+def learn_monitor(
+    template: Mapping[str, Any], fleet: Fleet, *, rows: int, false_share: float = 0.05, margin: float = 1.1
+) -> dict[str, Any]:
+    """The template with regimes, covariance and limit as the first `rows` rows of each unit have them.
+
+    Units are taken for healthy in these rows. The limit is what a share `false_share` of them exceeds there for
+    `persist` rows, times `margin`: the rows that set a limit do not test it. The fleet's columns are the template's
+    signals and settings. Raises `Malformed` if there is too little to learn from.
+    """
+    kind = next(iter(template["detector"]))
+    draft = dict(template) | {"detector": {"ewma": {}}}
+    draft.pop("cells", None)
+    settings = draft.pop("settings", [])
+    if len(settings) != len(fleet.settings) or tuple(fleet.settings) != tuple(settings):
+        raise Malformed("monitor.settings", "not the fleet's")
+    warm_up = read_monitor(draft).warm_up
+    heads = [each.head(rows) for each in fleet.units if len(each) > warm_up]
+    if len(heads) < FEWEST or rows <= warm_up:
+        raise Malformed("rows", f"fewer than {FEWEST} twins have rows after their warm-up of {warm_up}")
+    young = Fleet(fleet.settings, fleet.signals, tuple(heads))
+    size = len(template["signals"])
+    learnt = dict(template) | {"cells": _cells(young, size)}
+    learnt["detector"] = {"mewma": {"limit": 1.0}} if kind in ("mewma", "t2q") else template["detector"]
+    first = read_monitor(learnt)
+    deviations = np.concatenate([_deviations(first, each.settings, each.signals[:, :size]) for each in heads])
+    if len(deviations) < 5 * size:
+        raise Malformed("rows", "fewer than five a signal after the warm-up")
+    spread = deviations.std(axis=0)
+    # From here on a deviation is one within assets, not between them.
+    gain = np.where(spread > 1e-6, 1.0 / np.where(spread > 1e-6, spread, 1.0), 0.0)
+    for cell in learnt["cells"]:
+        cell["gain"] = (np.array(cell["gain"]) * gain).tolist()
+    deviations = deviations * gain
+    chosen = dict(template["detector"][kind])
+    if kind == "mewma":
+        covariance = deviations.T @ deviations / len(deviations)
+        chosen["inverse"] = np.linalg.inv(covariance + RIDGE * np.eye(size)).tolist()
+    elif kind == "t2q":
+        known = learn_directions(deviations, weight=float(chosen.get("weight", 0.1)), margin=1.0)
+        chosen |= {"axes": [list(axis) for axis in known.axes], "variances": list(known.variances)}
+        chosen |= {"t2": known.t2, "q": known.q}
+    # High enough that no sum is cut on the way.
+    chosen["limit"] = trial = 1e6 if kind == "cusum" else 1.0
+    learnt["detector"] = {kind: chosen}
+    reached = _reached(read_monitor(learnt), young)
+    factor = max(float(np.quantile(reached, 1.0 - false_share)) * margin, SMALLEST)
+    chosen["limit"] = trial * factor
+    read_monitor(learnt)
+    return learnt
+
+
+def _cells(fleet: Fleet, size: int) -> list[dict[str, Any]]:
+    """Regimes, with mean and gain of the signals in each."""
+    regimes = find_regimes(fleet)
+    settings = np.concatenate([each.settings for each in fleet.units])
+    signals = np.concatenate([each.signals[:, :size] for each in fleet.units])
+    found = []
+    for cell in regimes.cells:
+        within = [regimes.intervals[at][interval] for at, interval in enumerate(cell)]
+        inside = np.ones(len(settings), dtype=bool)
+        for at, (low, high) in enumerate(within):
+            inside &= (settings[:, at] >= low) & (settings[:, at] <= high)
+        there = np.where(np.isfinite(signals[inside]), signals[inside], np.nan)
+        some = np.isfinite(there).sum(axis=0) >= 2
+        mean, gain = np.zeros(size), np.zeros(size)
+        mean[some] = np.nanmean(there[:, some], axis=0)
+        spread = np.zeros(size)
+        spread[some] = np.nanstd(there[:, some], axis=0)
+        says = spread > np.maximum(SMALLEST, 1e-6 * np.abs(mean))
+        gain[says] = 1.0 / spread[says]
+        found.append({"within": [list(each) for each in within], "mean": mean.tolist(), "gain": gain.tolist()})
+    return found
+
+
+def _deviations(monitor: Monitor, settings: Array, signals: Array) -> Array:
+    """Of one unit's rows after its warm-up, from its own mean; rows of no regime or with holes are left out."""
+    scaled = np.full(signals.shape, np.nan)
+    for cell in monitor.cells:
+        inside = np.ones(len(settings), dtype=bool)
+        for at, (low, high) in enumerate(cell.within):
+            inside &= (settings[:, at] >= low) & (settings[:, at] <= high)
+        scaled[inside] = (signals[inside] - np.array(cell.mean)) * np.array(cell.gain)
+    scaled = scaled[np.isfinite(scaled).all(axis=1)]
+    own = scaled[: monitor.warm_up]
+    found: Array = np.clip(scaled[monitor.warm_up :] - own.mean(axis=0), -CLIP, CLIP)
+    return found
+
+
+def _reached(monitor: Monitor, fleet: Fleet) -> list[float]:
+    """Of each unit, the highest score that it kept for `persist` rows."""
+    found = []
+    for each in fleet.units:
+        watch, newest, highest = Watch(monitor), [0.0] * monitor.persist, 0.0
+        for row in each.rows():
+            verdict = watch.take(row)
+            if verdict.phase == "judging":
+                newest = [*newest[1:], verdict.score]
+                highest = max(highest, min(newest))
+        found.append(highest)
+    return found
