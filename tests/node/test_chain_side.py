@@ -52,7 +52,7 @@ from twinproof.twin.policy import POLICY, Policy, format_policy
 from twinproof.twin.prediction import PREDICTION, Prediction, Read, float_bits, format_prediction
 from twinproof.twin.statement import parse_statement
 
-SETTINGS = ChainSettings("embedded", anchor_every_seconds=100, anchor_every_entries=5)
+SETTINGS = ChainSettings("embedded", anchor_every_seconds=100, anchor_every_entries=5, replay="if-possible")
 
 
 def deploy(folder: Path, clock: ManualClock) -> Contracts:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import MODEL, ORIGIN, OTHER_TWIN, START, TWIN, signer
+from tests.builders import MODEL, ORIGIN, OTHER_TWIN, START, TWIN, Signer, signer
 from tests.node.chain_rig import ACCOUNTS, CHAIN_ID, Outbox, ScriptedSubmitter, deploy, new_chain, transact
 from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.chain.agreements import Agreements
@@ -25,6 +25,7 @@ from twinproof.node.intake import Accepted
 from twinproof.node.live import Live, open_live
 from twinproof.node.node import init_node
 from twinproof.node.relay import LONGEST_WAIT, Relay
+from twinproof.node.replaying import ForecastReplay
 from twinproof.node.submissions import Submission
 from twinproof.proof.keys import ES256
 from twinproof.testing import ManualClock
@@ -47,6 +48,8 @@ def name_of(subject: str) -> bytes:
 
 class Rig:
     """A live node, its anchoring, an agreement of two parties, and relays that run step by step."""
+
+    replay_required = False
 
     def __init__(self, live: Live, clock: ManualClock) -> None:
         self.live, self.node, self.clock = live, live.node, clock
@@ -88,6 +91,9 @@ class Rig:
             self.anchors.address,
             LOG_ID,
             submitter,
+            # The model of these predictions is nowhere: test_relay_replay.py has some that can be replayed.
+            ForecastReplay(self.node.reader, self.live.states, self.node.blobs),
+            replay_required=self.replay_required,
             clock=self.clock,
             on_problem=self.problems.append,
         )
@@ -104,11 +110,13 @@ class Rig:
         policy = replace(Policy("low", "cycles", 30.0, 0.9, CHAIN_ID, self.contract.address, 1), **changes)
         self.take(self.script.say(self.script.operator, subject, POLICY, format_policy(policy)))
 
+    def state(self, said: Prediction, subject: str = TWIN, by: Signer = PREDICTOR) -> int:
+        (index,) = self.take(self.script.say(by, subject, PREDICTION, format_prediction(said), at=int(self.clock())))
+        return index
+
     def predict(self, lower: float = 12.0, subject: str = TWIN, coverage: float = 0.9, unit: str = "cycles") -> int:
         read = Read("urn:example:device:1", 0, 41, bytes(32))
-        payload = format_prediction(Prediction(lower, lower + 5, lower + 9, coverage, unit, b"\7" * 32, (read,)))
-        (index,) = self.take(self.script.say(PREDICTOR, subject, PREDICTION, payload, at=int(self.clock())))
-        return index
+        return self.state(Prediction(lower, lower + 5, lower + 9, coverage, unit, b"\7" * 32, (read,)), subject)
 
     # --- the chain ---
 
@@ -169,11 +177,11 @@ class Rig:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Rig]:
+def opened(folder: Path, kind: type[Rig] = Rig) -> Iterator[Rig]:
     clock = ManualClock(START)
     init_node(folder, ORIGIN, OPERATOR_IRI, clock=clock)
     with open_live(folder, clock=clock) as live:
-        yield Rig(live, clock)
+        yield kind(live, clock)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     anchoring      the log's heads go to the chain, their evidence comes back
     chain events   what contracts say about twins becomes statements       [chain] events = true, and a key for it
-    relay          predictions that policies name place orders             [chain] relay = true
+    relay          predictions that policies name place orders             [chain] relay = true, replay = "required"
     sender         what is not mined is sent again
 
 Nothing that happens here reaches intake: each task has a thread, and hands statements in as anybody does.
@@ -30,6 +30,7 @@ from twinproof.node.chain_events import ChainEvents
 from twinproof.node.chain_setup import Contracts, confirmations, open_account, open_chain, open_sender, read_contracts
 from twinproof.node.node import WritingNode
 from twinproof.node.relay import Relay
+from twinproof.node.replaying import ForecastReplay
 from twinproof.node.service_keys import CHAIN
 from twinproof.node.submissions import OutboxSubmitter
 from twinproof.node.tasks import Rounds, Task
@@ -138,6 +139,8 @@ def _side(
             anchors.address,
             contracts.log_id,
             submitter,
+            ForecastReplay(node.reader, states, node.blobs),
+            replay_required=settings.replay == "required",
             clock=node.clock,
             on_due=tasks["anchoring"].wake,
         )

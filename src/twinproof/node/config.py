@@ -138,6 +138,8 @@ class ChainSettings:
     """Addresses, parted by commas, whose attestations and agreements are stated beside the node's own; *: anybody's."""
     relay: bool = True
     """Whether predictions that a policy names are handed to the maintenance contract."""
+    replay: str = "required"
+    """Of these, required: only those that were computed again, bit by bit. if-possible: those too that cannot be."""
 
     @property
     def heard(self) -> frozenset[bytes] | None:
@@ -174,6 +176,7 @@ _WORDS: Final = {
     "format": ("text", "json"),
     "level": ("debug", "info", "warning", "error"),
     "driver": ("", "embedded", "rpc"),
+    "replay": ("required", "if-possible"),
 }
 """The words that a setting may be."""
 _TYPES: Final = {"open": bool}

@@ -1,9 +1,10 @@
 """The relay: brings predictions that a policy names to the maintenance contract, which places the order by proof.
 
-    policy in the log + prediction in the log ─▶ anchored? ─▶ proof ─▶ would the contract take it? ─▶ submit
+    policy + prediction in the log ─▶ replayed? ─▶ anchored? ─▶ proof ─▶ would the contract take it? ─▶ submit
 
-The relay decides nothing that counts: the contract checks the signature, the place in the anchored log and the
-agreement's terms, and refuses a second order of an episode, so any number of relays may run. Everything it knows comes
+The contract checks the signature, the place in the anchored log and the agreement's terms, and refuses a second order
+of an episode, so any number of relays may run. What it cannot check is the arithmetic: so the relay computes each
+prediction again first, and never brings one that comes out another. Everything it knows comes
 from the log and the chain; its transactions bear the purpose (agreement, twin, episode), so a crash sends none twice.
 """
 
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -24,9 +26,11 @@ from twinproof.errors import ChainUnreachable, NotAuthorised, NotFound, Reverted
 from twinproof.log.reader import Reader
 from twinproof.node.anchoring import Anchoring
 from twinproof.node.node import Clock
+from twinproof.node.replaying import ForecastReplay
 from twinproof.node.statements import logged, logged_about
 from twinproof.node.submissions import Submission, Submitter, is_undone
 from twinproof.node.tasks import Rounds
+from twinproof.prognosis.audit import Finding, Outcome
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.grants import Capability
@@ -43,6 +47,8 @@ FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 600.0
 SETTLED: Final = frozenset(("OrderOpen", "NotAfter"))
 """Refusals that say that this prediction, or another relay, did it."""
+GRAVE: Final = frozenset(("refused", "stale", "disproved", "unreplayable"))
+"""Decisions that somebody should look at."""
 PASSING: Final = frozenset(("NotActive", "InsufficientEscrow", "NotAnchored", "FromTheFuture"))
 """Refusals that time or people may end."""
 
@@ -111,15 +117,18 @@ class Relay(Rounds):
         anchors: bytes,
         log_id: bytes,
         submitter: Submitter,
+        replay: ForecastReplay,
         *,
+        replay_required: bool = True,
         clock: Clock,
         on_due: Callable[[], None] = lambda: None,
         on_problem: Callable[[TwinproofError], None] | None = None,
     ) -> None:
-        """`on_due` wakes the anchoring when a prediction waits for it."""
+        """`replay_required`: what cannot be replayed is not brought. `on_due` wakes the anchoring for a prediction."""
         super().__init__("the relay", on_problem)
         self.decisions: Counter[str] = Counter()
-        """placed, taken (there is an order already), stale, refused, waiting (for money, an anchor, the parties)."""
+        """placed, sent, taken (there is an order already), stale, refused, disproved (a replay gives other bits),
+        unreplayable (the model or its readings are not here), waiting (for money, an anchor, the parties)."""
         self._reader = reader
         self._feed = feed
         self._states = states
@@ -131,6 +140,12 @@ class Relay(Rounds):
         self._anchors = anchors
         self._log_id = log_id
         self._submitter = submitter
+        self._replay = replay
+        self._replay_required = replay_required
+        self._doubted: dict[str, int] = {}
+        """Twin -> index of the prediction that is to be replayed now."""
+        self._findings: dict[str, Finding] = {}
+        """Twin -> what the replay of its newest prediction found."""
         self._clock = clock
         self._on_due = on_due
         self._authority = Authority()
@@ -149,7 +164,29 @@ class Relay(Rounds):
     def step(self) -> bool:
         """Judge what is new and bring on what is due; False if something failed, which `problem` tells."""
         with self._lock:
-            return super().step()
+            healthy = super().step()
+            doubted, self._doubted = self._doubted, {}
+        if not doubted:
+            return healthy
+        # A replay may take seconds: the log is followed meanwhile.
+        for twin, index in doubted.items():
+            if not self._attempt(partial(self._examine, twin, index)):
+                self._put_off(twin, index)
+        with self._lock:
+            # What waited for it alone goes on in the same step.
+            self._attempt(self._round)
+        return self.problem is None
+
+    def _examine(self, twin: str, index: int) -> None:
+        finding = self._replay.judge(index)
+        with self._lock:
+            self._findings[twin] = finding
+
+    def _put_off(self, twin: str, index: int) -> None:
+        with self._lock:
+            for key, case in self._cases.items():
+                if key[0] == twin and case.forecast.index == index:
+                    self._later(key, case, "waiting", f"it could not be replayed: {self.problem}")
 
     def follow(self) -> bool:
         """Take in what is new in the log, and no more: for whoever is called at each publication."""
@@ -324,6 +361,9 @@ class Relay(Rounds):
         if age > allowed:
             self._close(key, case, "stale", f"the prediction is {age} s old, the agreement allows {allowed}")
             return
+        # Before it is anchored: a false one is not worth a transaction.
+        if not self._is_replayed(key, case):
+            return
         head = self._anchoring.covering(case.forecast.index)
         if head is None:
             self._anchoring.want(case.forecast.index + 1)
@@ -342,6 +382,21 @@ class Relay(Rounds):
             return
         # What became of it, the next round asks the contract.
         self._say(key, case, "sent", "the order is on its way")
+
+    def _is_replayed(self, key: tuple[str, str], case: _Case) -> bool:
+        """Whether the replay lets the prediction pass; else it waits for that, or the case is dealt with."""
+        finding = self._findings.get(key[0])
+        if finding is None or finding.index != case.forecast.index:
+            self._doubted[key[0]] = case.forecast.index
+        elif finding.outcome is Outcome.DIFFERS:
+            self._close(key, case, "disproved", finding.why)
+        elif finding.outcome is Outcome.OK or not self._replay_required:
+            return True
+        else:
+            # What is missing may come.
+            self._later(key, case, "unreplayable", finding.why)
+            del self._findings[key[0]]
+        return False
 
     def _find(self, purpose: str) -> tuple[Submission | None, int]:
         """The newest attempt, and the number of the next one."""
@@ -396,7 +451,7 @@ class Relay(Rounds):
         if why != case.said:
             case.said = why
             self.decisions[decision] += 1
-            level = logging.WARNING if decision in ("refused", "stale") else logging.INFO
+            level = logging.WARNING if decision in GRAVE else logging.INFO
             _LOG.log(level, "policy %s, entry %d, %s: %s: %s", key[1], case.forecast.index, key[0], decision, why)
 
 

@@ -489,7 +489,10 @@ class Relayed(Shape):
     """Predictions that policies name, on their way to the contract."""
 
     open: int
-    decisions: Annotated[dict[str, int], Field(description="placed, sent, taken, waiting, stale, refused.")]
+    decisions: Annotated[
+        dict[str, int],
+        Field(description="placed, sent, taken, waiting, stale, refused, disproved, unreplayable: how often."),
+    ]
     problem: str | None
 
 
