@@ -26,7 +26,7 @@ from twinproof import __version__
 from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
-from twinproof.server.api import chain, graph, log, models, prognosis, service, telemetry, twins
+from twinproof.server.api import chain, fleet, graph, log, models, prognosis, service, session, telemetry, twins
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
 from twinproof.server.console import RULES as CONSOLE_RULES
@@ -40,7 +40,7 @@ from twinproof.server.problems import refusal
 from twinproof.server.shapes import Problem
 from twinproof.twin.statement import shown
 
-PARTS: Final = (twins, models, telemetry, graph, prognosis, log, chain, service)
+PARTS: Final = (session, fleet, twins, models, telemetry, graph, prognosis, log, chain, service)
 """Modules of the API; `RULES` of each are taken together."""
 _EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
 """Subscriptions ask for the token again while they last, and leave out what it does not cover."""
@@ -52,8 +52,10 @@ def views_of(live: Live) -> dict[str, Reached]:
     return {"states": live.states, "telemetry": live.telemetry}
 
 
-def _routers(live: Live, views: Mapping[str, Reached], metrics: Metrics) -> Iterator[APIRouter]:
+def _routers(live: Live, access: Access, views: Mapping[str, Reached], metrics: Metrics) -> Iterator[APIRouter]:
     heavy = Heavy()
+    yield session.router(live, access)
+    yield fleet.router(live)
     yield twins.router(live)
     yield models.router(live, heavy)
     yield telemetry.router(live, heavy)
@@ -114,7 +116,7 @@ def make_live_app(
     routes = Endpoints(live.node, clock).routes()
     kernel = {route.path for route in routes}
     app.router.routes.extend(routes)
-    for router in _routers(live, views, metrics):
+    for router in _routers(live, access, views, metrics):
         app.router.routes.extend(router.routes)
     app.router.routes.extend(event_routes(hub, access.identify))
     app.router.routes.extend(Console(live.node.config.access).routes())

@@ -11,6 +11,7 @@
     part(twin, chain, contract, token, owner, status, parent, entry)              part tokens, as contracts told of them
     purchase(twin, chain, contract, number, agreement, state, since, token, entry)  maintenance orders
     proposal(twin, chain, contract, agreement, entry)                             agreements proposed for a twin
+    fleet(twin, sub, model, entry, signed, line)      what a list of the fleet shows of a twin, as `fleet` writes it
 
 `since` and `until` are log indices, `since <= at < until` means that the row held after entry `at`.
 """
@@ -24,7 +25,7 @@ from typing import Final
 
 from twinproof.errors import StorageFailed
 
-VERSION: Final = 3
+VERSION: Final = 4
 """SQLite's `user_version`; a file of another version is made anew."""
 
 _SCHEMA = """
@@ -58,6 +59,9 @@ CREATE TABLE purchase (twin INTEGER, chain INTEGER, contract BLOB, number BLOB, 
 CREATE INDEX purchase_number ON purchase (number);
 CREATE TABLE proposal (twin INTEGER, chain INTEGER, contract BLOB, agreement BLOB, entry INTEGER NOT NULL,
                        PRIMARY KEY (twin, chain, contract, agreement)) WITHOUT ROWID;
+CREATE TABLE fleet (twin INTEGER PRIMARY KEY, sub TEXT NOT NULL UNIQUE, model TEXT, entry INTEGER NOT NULL,
+                    signed INTEGER NOT NULL, line TEXT NOT NULL);
+CREATE INDEX fleet_entry ON fleet (entry);
 """
 
 

@@ -16,6 +16,7 @@ from twinproof.twin.description import Description
 from twinproof.twin.state import TwinState
 from twinproof.views.feed import Item
 from twinproof.views.state import tables
+from twinproof.views.state.fleet import FleetRow, read_lines, signer_of, write_line
 from twinproof.views.state.ledger import keep_proposal, write_ledger
 from twinproof.views.state.values import pack
 
@@ -161,6 +162,7 @@ class StateView:
             history: list[tuple[int, int, str, int, int]] = []
             snapshots: list[tuple[int, int, bytes]] = []
             heard: set[str] = set()
+            told: dict[str, tuple[int, int]] = {}
             for item in items:
                 statement = item.statement
                 subject = statement.subject
@@ -177,6 +179,7 @@ class StateView:
                     heard.add(subject)
                     keep_proposal(database, twin, item, item.payload)
                 state.apply(item.index, statement, item.payload)
+                told[subject] = statement.issued_at, signer_of(statement) | told.get(subject, (0, 0))[1]
                 history.append((twin, item.index, item.kind.name, self._issuer(statement.issuer), statement.issued_at))
                 if state.statements % SNAPSHOT_EVERY == 0:
                     snapshots.append((twin, item.index, state.to_cbor()))
@@ -185,6 +188,8 @@ class StateView:
             self._write_states(touched)
             for subject in heard:
                 write_ledger(database, self._ids[subject], touched[subject])
+            for subject, (time, signed) in told.items():
+                write_line(database, self._ids[subject], touched[subject], time, signed)
             database.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                 [("reached", items[-1].index + 1), ("last", items[-1].statement.digest)],
@@ -379,6 +384,24 @@ class StateView:
         with self.asking() as database:
             return list(database.execute(sql, (prefix, prefix + "\U0010ffff", limit)))
 
+    def fleet(
+        self,
+        ranges: Sequence[tuple[str, bool]],
+        *,
+        model: str | None = None,
+        since: int = 0,
+        after: str = "",
+        limit: int = 1000,
+        without: Sequence[tuple[str, bool]] = (),
+    ) -> tuple[int, list[FleetRow]]:
+        """How far the view is, and lines of twins in the order of their IRIs, as `fleet.read_lines` says."""
+        if since >= self._reached:
+            return self._reached, []
+        with self.asking() as database:
+            reached = database.execute("SELECT value FROM meta WHERE key = 'reached'").fetchone()
+            lines = read_lines(database, ranges, model=model, since=since, after=after, limit=limit, without=without)
+            return (reached[0] if reached else 0), lines
+
     def query(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Rows of a SELECT over the tables; `sql` is the program's own, never a user's."""
         with self.asking() as database:
@@ -397,6 +420,7 @@ class StateView:
                 ("part", "x.chain, x.contract, x.token, x.owner, x.status, x.parent, x.entry"),
                 ("purchase", "x.chain, x.contract, x.number, x.agreement, x.state, x.since, x.token, x.entry"),
                 ("proposal", "x.chain, x.contract, x.agreement, x.entry"),
+                ("fleet", "x.entry, x.signed, x.line"),
             ):
                 sql = f"SELECT t.sub, {columns} FROM {table} x JOIN twin t ON t.id = x.twin ORDER BY t.sub, {columns}"  # noqa: S608 - fixed words only
                 for row in database.execute(sql):
