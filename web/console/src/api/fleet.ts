@@ -10,8 +10,8 @@ export interface FleetForecast {
   /** What share of such intervals the predictor claims to hold, 0 to 1. */
   coverage: number;
   unit: string;
-  /** Wider than the predictor's own, as it did not hold what it claimed. */
-  widened: boolean;
+  /** The readings were too bad: the coverage for which the interval was stretched; `coverage` claims nothing then. */
+  widened: number | null;
   time: number;
   entry: number;
 }
@@ -39,6 +39,8 @@ export interface FleetRow {
 export interface FleetPage {
   items: FleetRow[];
   next: string | null;
+  /** Entries that the newest anchor covers: it grows without a word about a twin. Null without a chain. */
+  anchored_size: number | null;
   reached: number;
 }
 
