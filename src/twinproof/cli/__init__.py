@@ -35,6 +35,7 @@ SECTIONS = {
     "Node": {
         "init": "twinproof.cli.init:init",
         "serve": "twinproof.cli.serve:serve",
+        "console": "twinproof.cli.console:console",
         "log": "twinproof.cli.log:log",
         "token": "twinproof.cli.token:token",
         "fsck": "twinproof.cli.fsck:fsck",
