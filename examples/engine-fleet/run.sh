@@ -97,6 +97,7 @@ twinproof anchor now --folder node
 twinproof agreement confirm 1-1 "$installed" --folder node
 twinproof agreement withdraw --folder node --account supplier-account.json
 until twinproof twin show "$engine" --url "$url" --json | grep -q '"fulfilled"'; do sleep 1; done
+twinproof agreement costs 1-1 --folder node
 
 title "7  The auditor: one file, the policy, the operator's card, and blocks that somebody else vouches for"
 twinproof anchor now --folder node

@@ -53,6 +53,30 @@ def test_a_prediction_orders_a_part_that_is_paid_for(cli: Cli, node: Path, monke
     assert us.supplier_does("agreement", "owed")["amount"] == str(5 * 10**17)
     assert us.supplier_does("agreement", "withdraw")["amount"] == str(5 * 10**17)
     assert "twinproof agreement owed" in us.refused("agreement", "withdraw", supplier=True)
+    costs = us.operator_does("agreement", "costs", "1-1")
+    told = [(row["step"], row["role"]) for row in costs["steps"]]
+    assert told == [
+        ("make the passport", "supplier"),
+        ("propose", "operator"),
+        ("agree", "supplier"),
+        ("anchor the prediction", "operator"),
+        ("order by proof", "operator"),
+        ("accept the order", "supplier"),
+        ("offer the part", "supplier"),
+        ("ship", "supplier"),
+        ("take the part", "operator"),
+        ("record the receipt", "supplier"),
+        ("anchor the installation", "operator"),
+        ("prove the installation", "operator"),
+        ("withdraw", "supplier"),
+    ]
+    assert all(row["gas"] > 21_000 and int(row["cost"]) >= row["gas"] for row in costs["steps"])
+    assert costs["gas"] == sum(row["gas"] for row in costs["steps"])
+    assert costs["cost"] == str(sum(int(row["cost"]) for row in costs["steps"]))
+    lines = cli("agreement", "costs", "1-1", "--folder", node).stdout.splitlines()
+    assert lines[4].split()[:6] == ["order", "by", "proof", "operator", f"{costs['steps'][4]['gas']:,}", "gas"]
+    assert lines[-2].split()[:3] == ["all", "steps", f"{costs['gas']:,}"]
+    assert lines[-1].startswith("supplier paid 0.")
     events = [row["event"] for row in us.operator_does("part", "life", token)]
     assert events == ["Minted", "Offered", "HandedOver"]
     anchors = us.operator_does("anchor", "list")

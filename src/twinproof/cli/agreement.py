@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twinproof.chain.forms import twin_name
+from twinproof.cli.agreement_costs import costs
 from twinproof.cli.agreement_order import COMMANDS
 from twinproof.cli.agreement_reading import agreements_at, show
 from twinproof.cli.agreement_terms import TEMPLATE, read_terms
@@ -42,7 +43,7 @@ def agreement() -> None:
     """
 
 
-for _command in (show, *COMMANDS):
+for _command in (show, costs, *COMMANDS):
     agreement.add_command(_command)
 
 

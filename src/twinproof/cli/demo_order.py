@@ -176,6 +176,15 @@ class OrderChapters:
         stage.over_rpc("supplier", "agreement", "withdraw", show=["withdrawn", "amount"])
         paid = json.loads(follower.wait_for('"OrderFulfilled"'))["payload"]["args"]["amount"]
         story.summary |= {"part": self.token, "installed_by_entry": int(entry), "paid": str(paid)}
+        self._costs()
+
+    def _costs(self) -> None:
+        """What the chain took for each step, and from whom."""
+        stage, story = self.stage, self.stage.story
+        story.line("What the steps have cost on the chain, in its coin, which is worth nothing here:")
+        stage.operator("agreement", "costs", "1-1", show=["gas", "paid"])
+        costs = stage.ask("agreement", "costs", "1-1", "--folder", NODE)
+        story.summary |= {"chain_steps": len(costs["steps"]), "chain_gas": costs["gas"], "chain_cost": costs["cost"]}
 
     def _counterfeit(self) -> None:
         """Somebody else's part under the same number: it has no passport, and cannot be shipped."""
