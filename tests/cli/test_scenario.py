@@ -200,6 +200,10 @@ def test_a_stated_result_is_found_in_the_bundle(cli: Cli, folder: Path, tmp_path
     with read_node(folder) as node:
         text = json.loads(str(cbor.decode(parse_statement(node.reader.entry(about_log["index"])).payload)["text"]))
     assert text["scenario"] == about_log["file"]
+    # The log's own history tells a stranger where the result stands.
+    cli("prove", f"https://{ORIGIN}", "-o", tmp_path / "log.twinproof", "--folder", folder)
+    again = cli.json("scenario", "rerun", result, file, *sources, "--bundle", tmp_path / "log.twinproof")
+    assert [each["index"] for each in again["stated"]] == [told["index"], about_log["index"]]
 
 
 def said_by(folder: Path, index: int) -> str:

@@ -70,12 +70,12 @@ def check(
     """
     found = _read(file)[1]
     told = {"scenario": found.digest.hex(), "kind": found.kind, "name": found.name, "inputs": len(found.inputs)}
-    log = ""
+    seen, log = False, ""
     if folder is not None or bundles or files:
         with open_sources(folder, bundles, policy, operator, files) as sources, _extras():
             from twinproof.simulation.runs import check_settings
 
-            log = sources.check_log(found.log)
+            seen, log = sources.check_log(found.log)
             check_settings(found, sources.resolve(found))
     if as_json:
         print_json({**told, "checked": bool(log), "log": log or None})
@@ -83,8 +83,9 @@ def check(
     click.echo(f"{file}  {found.kind}, {found.name}\n  digest   {found.digest.hex()}")
     pinned = sum(each.index is not None for each in found.inputs.values())
     click.echo(f"  inputs   {len(found.inputs)}, of them {count(pinned, 'entry')} of the log")
-    for line in (f"log      {log}", "inputs   are the ones that are pinned; the settings can be run") if log else ():
-        click.echo(f"  {mark(True)} {line}")
+    if log:
+        click.echo(f"  {_sign(seen)} {log}")
+        click.echo(f"  {mark(True)} the inputs are the ones that are pinned, and the settings can be run")
 
 
 @scenario.command()
@@ -175,7 +176,7 @@ def rerun(
         named, other = recorded.scenario.hex(), found.digest.hex()
         raise ForecastMismatch("scenario", f"the result is of the scenario {named}, {file} is {other}")
     with open_sources(folder, bundles, policy, operator, files) as sources:
-        log = sources.check_log(found.log)
+        seen, log = sources.check_log(found.log)
         done = _run(found, sources.resolve(found), native)
         stated = _stated(sources, recorded)
     check_rerun(recorded, done, tolerance)
@@ -192,7 +193,7 @@ def rerun(
         })  # fmt: skip
         return
     click.echo(f"  {mark(True)} {count(len(found.inputs), 'input')}, each the one that is pinned")
-    click.echo(f"  {mark(True)} {log}")
+    click.echo(f"  {_sign(seen)} {log}")
     how = "the same bytes" if same else "the same result" + (f", with other tools: {', '.join(tools)}" if tools else "")
     click.echo(f"  {mark(True)} {how}, digest {recorded.digest.hex()}")
     for each in stated:
@@ -225,6 +226,10 @@ def _run(found: Scenario, inputs: Mapping[str, bytes], native: bool) -> Result:
 
         with tempfile.TemporaryDirectory(prefix="twinproof-") as folder:
             return run_scenario(found, inputs, folder=folder if native else None, report=report)
+
+
+def _sign(seen: bool) -> str:
+    return mark(True) if seen else click.style("?", fg="yellow", bold=True)
 
 
 def _unlogged(found: Scenario, inputs: Mapping[str, bytes]) -> Iterator[bytes]:

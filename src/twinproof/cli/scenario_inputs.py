@@ -87,10 +87,10 @@ class Sources:
         except NotFound:
             return None
 
-    def check_log(self, log: LogHead | None) -> str:
-        """Whether the log is the one that the scenario names, in words; raises `Malformed` if it is not."""
+    def check_log(self, log: LogHead | None) -> tuple[bool, str]:
+        """Whether it was seen that the log is the one named, and in words; raises `Malformed` if it is another."""
         if log is None:
-            return "the scenario names no log"
+            return False, "the scenario names no log"
         origins = {head.origin for head in self.heads} | ({self.node.config.origin} if self.node else set())
         if other := sorted(origins - {log.origin}):
             raise Malformed("scenario.log.origin", f"the scenario is of {log.origin}, this log is {other[0]}")
@@ -100,10 +100,11 @@ class Sources:
                 raise Malformed("scenario.log.size", f"this log has {count(self.node.reader.head().size, 'entry')}")
             roots.append(self.node.reader.root(log.size))
         if not roots:
-            return f"no bundle proves the tree of {count(log.size, 'entry')}; each input is proved by its bundle's own"
+            told = f"no bundle proves the tree of {count(log.size, 'entry')}; its inputs are proved by other trees"
+            return False, told
         if set(roots) != {log.root}:
             raise Malformed("scenario.log.root", f"with {count(log.size, 'entry')} this log has another root: a fork?")
-        return f"the tree of {count(log.size, 'entry')} has the root that the scenario names"
+        return True, f"the tree of {count(log.size, 'entry')} has the root that the scenario names"
 
 
 def open_sources(

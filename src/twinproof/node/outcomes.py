@@ -157,7 +157,7 @@ def _judge(
         if abs(moved) > ERRORS * error and moved:
             how = "hopeful" if moved > 0 else "pessimistic"
             return "fleet", f"of twins that ended later the model was more {how} by {abs(moved):.3g}"
-        told.append(f"bias of {ended} ended twins is the same early and late")
+        told.append(f"of {ended} ended twins the bias differs no more, early to late, than chance makes it")
     if running >= FEWEST_RUNNING:
         if remarked > SHARE * running:
             return "fleet", f"{remarked} of {running} twins in service have readings unlike those in training"
