@@ -97,6 +97,8 @@ class Service:
 
 CHAIN: Final = Service("chain", Capability.RECORD)
 """States what contracts said."""
+MONITOR: Final = Service("monitor", Capability.PREDICT)
+"""States the cases that detectors make of readings."""
 FORECAST: Final = Service("forecast", Capability.PREDICT, ES256)
 """States what models predict, with a key whose signatures contracts can check."""
 CONSOLE: Final = Service("console", Capability.OPERATE)
