@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from twinproof.prognosis.data import Unit
 from twinproof.prognosis.record import Row
 from twinproof.prognosis.train import Trained, train
 from twinproof.testing import ManualClock
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.columns import COLUMNS, format_columns
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.grants import Capability, Scope
@@ -60,10 +61,11 @@ def predictor(stage: Stage = Stage.ACTIVE, **changes: Any) -> Predictor:
     return Predictor(**{**values, **changes})
 
 
-def payload(row: Row, *, without: Sequence[str] = ()) -> bytes:
+def payload(row: Row, *, without: Sequence[str] = (), units: Mapping[str, str] | None = None) -> bytes:
     values = zip(NAMES, (*row.settings, *row.signals), strict=True)
     named = [("cycle", float(row.cycle)), *values]
-    return format_columns(START + 60.0 * row.cycle, [(name, None, [x]) for name, x in named if name not in without])
+    columns = [(name, (units or {}).get(name), [x]) for name, x in named if name not in without]
+    return format_columns(START + 60.0 * row.cycle, columns)
 
 
 class Rig:
@@ -104,11 +106,25 @@ class Rig:
         (index,) = self.take(self.script.say(self.script.operator, about, PREDICTOR, said, at=int(self.clock())))
         return index
 
-    def read(self, number: int, *rows: Row, by: Signer = RECORDER, without: Sequence[str] = ()) -> list[int]:
+    def read(
+        self, number: int, *rows: Row, by: Signer = RECORDER, without: Sequence[str] = (),
+        units: Mapping[str, str] | None = None,
+    ) -> list[int]:  # fmt: skip
         self.clock.advance(1)
         at = int(self.clock())
-        said = [self.script.say(by, twin(number), COLUMNS, payload(row, without=without), at=at) for row in rows]
+        said = [
+            self.script.say(by, twin(number), COLUMNS, payload(row, without=without, units=units), at=at)
+            for row in rows
+        ]
         return self.take(*said)
+
+    def overhaul(self, number: int) -> tuple[int, str]:
+        """State one; its index and the episode's name."""
+        said = format_attestation(Attestation(OVERHAUL))
+        self.clock.advance(1)
+        statement = self.script.say(self.script.operator, twin(number), ATTESTATION, said, at=int(self.clock()))
+        (index,) = self.take(statement)
+        return index, statement.digest.hex()
 
     def step(self) -> bool:
         done = self.forecasting.step()

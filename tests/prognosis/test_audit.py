@@ -22,11 +22,13 @@ from twinproof.prognosis.rows import RowReader, Wanted
 from twinproof.prognosis.stated import state_forecast
 from twinproof.prognosis.train import Trained
 from twinproof.proof.keys import ES256
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.columns import COLUMNS, format_columns, parse_columns
 from twinproof.twin.kinds import parse_payload
 from twinproof.twin.prediction import PREDICTION, Prediction, Read, format_prediction
 from twinproof.twin.predictor import Predictor, Stage
 from twinproof.twin.predictor import Trained as Origin
+from twinproof.twin.reading import Reading
 
 RECORDER = signer("urn:example:recorder", 21)
 SECOND = signer("urn:example:recorder:2", 22)
@@ -53,6 +55,7 @@ class Story:
         self.replayer = Replayer(self.model)
         self.reader = RowReader(Wanted(self.model.settings, self.model.signals, "cycle"))
         self.reads: dict[str, Read] = {}
+        self.episode: str | None = None
         for number, row in enumerate(rows):
             self.tell(row, by[number % len(by)])
 
@@ -73,7 +76,7 @@ class Story:
         reads = [self.reads[issuer] for issuer in sorted(self.reads)]
         forecast = self.replayer.forecast()
         drivers = self.replayer.drivers(forecast)
-        return state_forecast(forecast, self.predictor, reads, len(self.log), drivers=drivers)
+        return state_forecast(forecast, self.predictor, reads, len(self.log), drivers=drivers, episode=self.episode)
 
     def predict(self, said: Prediction) -> int:
         self.log.say(FORECASTER, TWIN, PREDICTION, format_prediction(said))
@@ -287,6 +290,74 @@ def test_a_history_of_many_beginnings_keeps_few_passes(story: Story, monkeypatch
     assert len(audit._passes) == 2
 
 
+# --- episodes ---------------------------------------------------------------------------------
+
+
+def overhaul(story: Story) -> str:
+    """State one, and go on as after it."""
+    said = story.log.say(SECOND, TWIN, ATTESTATION, format_attestation(Attestation(OVERHAUL)))
+    story.replayer = Replayer(story.model)
+    story.reader = RowReader(story.reader.wanted, renewed=True)
+    story.reads = {}
+    return said.digest.hex()
+
+
+def after_an_overhaul(trained: Trained, rows: Sequence[Row]) -> tuple[Story, Prediction]:
+    """A history with an overhaul in the middle, and what is to be said at its end."""
+    story = Story(trained, rows[:20])
+    story.episode = overhaul(story)
+    for row in rows[20:39]:
+        story.tell(row)
+    story.record(rows[39])
+    said = story.prediction()
+    assert said is not None
+    return story, said
+
+
+def test_an_overhaul_begins_a_history_of_its_own(trained: Trained, rows: list[Row]) -> None:
+    story, said = after_an_overhaul(trained, rows)
+    story.predict(said)
+    assert {found.why for found in story.findings()} == {""}
+    assert (said.episode, said.reads[0].first) == (story.episode, 20)
+    # The same as of an asset whose first row had the cycle 1.
+    fresh = Replayer(story.model)
+    for row in rows[20:40]:
+        (found,) = RowReader(story.reader.wanted).take(parse_columns(payload(row), START))
+        fresh.take(found._replace(cycle=row.cycle - 20))
+    assert story.replayer.digest == fresh.digest
+    assert said.point == fresh.forecast().point
+
+
+EPISODE_LIES: dict[str, Any] = {
+    "as if there had been none": lambda said, before: replace(said, episode=None),
+    "another name": lambda said, before: replace(said, episode="ab" * 32),
+    "rows from before it": lambda said, before: replace(said, reads=(replace(said.reads[0], first=19),)),
+    "an older history": lambda said, before: replace(before, until=said.until),
+}
+
+
+@pytest.mark.parametrize("lie", EPISODE_LIES)
+def test_a_lie_about_the_episode_is_named(lie: str, trained: Trained, rows: list[Row]) -> None:
+    story, said = after_an_overhaul(trained, rows)
+    before = Story(trained, rows[:20]).prediction()
+    story.predict(EPISODE_LIES[lie](said, before))
+    assert story.last().outcome is Outcome.DIFFERS
+    assert story.last().why.startswith("episode: ")
+    story.predict(said)
+    assert story.last().outcome is Outcome.OK
+
+
+def test_what_was_foreseen_before_an_overhaul_may_be_stated_after_it(trained: Trained, rows: list[Row]) -> None:
+    story = Story(trained, rows[:20])
+    late = story.prediction()
+    assert late is not None
+    overhaul(story)
+    story.predict(late)
+    assert story.last().outcome is Outcome.OK
+    story.predict(replace(late, until=None))
+    assert story.last().why.startswith("episode: stated none, but entry")
+
+
 # --- rows -------------------------------------------------------------------------------------
 
 WANTED = Wanted(("load",), ("hot", "tight"), "cycle")
@@ -331,3 +402,38 @@ def test_what_has_no_signal_or_no_cycle_is_no_row() -> None:
     assert reader.take(columns(("hot", [1.0]))) == []
     assert reader.take(object()) == []
     assert reader.left_out == 0
+
+
+UNITS = replace(WANTED, units=("kN", "K", None))
+
+
+def in_units(**units: str | None) -> object:
+    named = [("cycle", "{cycle}"), *units.items()]
+    return parse_columns(format_columns(START, [(name, unit, [3.0]) for name, unit in named]), START)
+
+
+def test_a_number_in_another_unit_is_there_and_says_nothing() -> None:
+    reader = RowReader(UNITS)
+    (row,) = reader.take(in_units(load="kN", hot="Cel", tight=None))
+    assert repr(row) == "Row(cycle=3, settings=(3.0,), signals=(nan, 3.0))"
+    assert reader.strange == {"hot"}
+    reader = RowReader(UNITS)
+    (row,) = reader.take(in_units(load=None, hot="K", tight="mm"))
+    assert repr(row) == "Row(cycle=3, settings=(nan,), signals=(3.0, nan))"
+    assert reader.strange == {"load", "tight"}
+    # A row all the same: a fleet whose units change is not silent.
+    assert repr(RowReader(UNITS).take(in_units(hot="Cel"))) == "[Row(cycle=3, settings=(nan,), signals=(nan, nan))]"
+
+
+def test_units_of_several_rows_and_of_senml_are_looked_at_too() -> None:
+    packed = [Reading("cycle", 1, None, 5.0), Reading("hot", 300, "K", 5.0), Reading("tight", 2.5, "mm", 5.0)]
+    assert repr(RowReader(UNITS).take(packed)) == "[Row(cycle=1, settings=(nan,), signals=(300.0, nan))]"
+    rows = [("cycle", None, [1.0, 2.0]), ("hot", "Cel", [1.0, 2.0]), ("load", "kN", [7.0, 8.0])]
+    found = RowReader(UNITS).take(parse_columns(format_columns(START, rows, step=1), START))
+    assert [row.settings for row in found] == [(7.0,), (8.0,)]
+    assert [repr(row.signals) for row in found] == ["(nan, nan)"] * 2
+
+
+def test_a_model_without_units_takes_any() -> None:
+    (row,) = RowReader(WANTED).take(in_units(hot="Cel", tight="mm"))
+    assert row.signals == (3.0, 3.0)

@@ -111,6 +111,8 @@ def _train(
         trained = found.trained
         if not as_json:
             click.echo(f"{count(trained.rows, 'row')} of {count(trained.twins, 'twin')}, {trained.failed} to failure.")
+            if found.strange:
+                click.echo(f"Left out where in other units than most: {', '.join(found.strange)}.")
         recipe = Recipe(trees=60, networks=1, steps=300, fewest=20) if quick else Recipe()
         with progress("Training") as report:
             made = learn(

@@ -17,7 +17,7 @@ from twinproof.log.reader import Reader
 from twinproof.node.blobs import Blobs
 from twinproof.node.statements import logged_about
 from twinproof.prognosis.model import Model, parse_model
-from twinproof.prognosis.rows import NEVER, RowReader, Wanted
+from twinproof.prognosis.rows import NEVER, RowReader, Wanted, episode_of
 from twinproof.twin.kinds import parse_payload
 from twinproof.twin.prediction import Prediction
 from twinproof.twin.statement import Statement
@@ -75,20 +75,12 @@ class Course:
     cycle: str | None
     episode: str | None
     said: tuple[Spoken, ...]
-    first: int
-    """Cycle of its first row, and of its last one; `NEVER` if there is none."""
     last: int
+    """Cycle of its last row; `NEVER` if there is none."""
     ended: int
     """Log index of its last row."""
     newest: bool
     """Whether no other episode came after it."""
-
-    @property
-    def age(self) -> int | None:
-        """What it has run by its last row: by its counter, or since the episode began; None without a row."""
-        if self.last == NEVER:
-            return None
-        return self.last if self.episode is None else self.last - self.first + 1
 
 
 def courses(reader: Reader, subject: str, models: Models, *, upto: int | None = None) -> list[Course]:
@@ -101,9 +93,10 @@ def courses(reader: Reader, subject: str, models: Models, *, upto: int | None = 
     said: dict[_Name, list[tuple[int, Statement, Prediction]]] = {}
     episode: str | None = None
     for index, statement, payload in history:
+        episode = episode_of(statement, payload) or episode
         if isinstance(payload, Prediction):
-            episode = payload.episode
-            said.setdefault((payload.model, payload.cycle, episode), []).append((index, statement, payload))
+            name = payload.model, payload.cycle, payload.episode
+            said.setdefault(name, []).append((index, statement, payload))
     found = []
     for name, predictions in said.items():
         model = models.get(name[0])
@@ -122,20 +115,19 @@ def _course(
 ) -> Course:
     digest, cycle, episode = name
     begins = {(read.issuer, read.first) for _, _, prediction in predictions for read in prediction.reads}
-    reader = RowReader(Wanted(model.settings, model.signals, cycle))
+    reader = RowReader(Wanted(model.settings, model.signals, cycle, model.units), renewed=episode is not None)
     rows: dict[tuple[str, int], int] = {}
-    first, ended = NEVER, 0
+    last, ended = NEVER, 0
     for index, statement, payload in _from_first(history, begins):
         taken = reader.take(payload)
         if taken:
-            first = taken[0].cycle if first == NEVER else first
-            rows[statement.issuer, statement.seq] = reader.newest
+            last = rows[statement.issuer, statement.seq] = taken[-1].cycle
             ended = index
     spoken = []
     for index, statement, prediction in predictions:
         read = [rows[each.issuer, each.last] for each in prediction.reads if (each.issuer, each.last) in rows]
         spoken.append(Spoken(index, statement.issued_at, prediction, max(read, default=None)))
-    return Course(subject, digest, cycle, episode, tuple(spoken), first, reader.newest, ended, newest)
+    return Course(subject, digest, cycle, episode, tuple(spoken), last, ended, newest)
 
 
 def _from_first(history: History, begins: set[tuple[str, int]]) -> Iterable[tuple[int, Statement, object]]:

@@ -78,7 +78,19 @@ class ForecastReplay:
                 if size > MAX_BYTES or rows > MAX_ROWS:
                     return f"it reads more than {MAX_BYTES >> 20} MiB or {MAX_ROWS} rows, which are not replayed here"
                 audit.keep(at, given, payload)
+        self._hear_overhauls(audit, index, statement.subject)
         return ""
+
+    def _hear_overhauls(self, audit: Audit, index: int, subject: str) -> None:
+        """Tell the audit which episodes began before the prediction: it must be about the newest."""
+        entries = self._states.query(
+            "SELECT h.entry FROM history h JOIN twin t ON t.id = h.twin"
+            " WHERE t.sub = ? AND h.kind = 'attestation' AND h.entry < ? ORDER BY h.entry",
+            (subject, index),
+        )
+        for (at,) in entries:
+            given = logged(self._reader, at)
+            audit.begin(at, given, _payload(at, given))
 
 
 def _rows(payload: object) -> int:

@@ -84,9 +84,12 @@ class Stating(Generic[T]):
         self._queue.clear()
         self._heads.clear()
 
-    def deliver(self) -> None:
-        """Hand in what waits. Raises why it must wait on: what intake raises, `NotAuthorised` without a grant."""
-        while self._queue:
+    def deliver(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Hand in what waits, until `enough`, which is asked before each batch.
+
+        Raises why it must wait on: what intake raises, `NotAuthorised` without a grant.
+        """
+        while self._queue and not enough():
             batch = [self._queue[n] for n in range(min(BATCH, len(self._queue)))]
             outcomes = self._submit(batch)
             again: list[_Waiting[T]] = []

@@ -18,7 +18,7 @@ from typing import Final
 from twinproof.errors import ForecastMismatch, Malformed
 from twinproof.prognosis.model import Model, digest_model, parse_model
 from twinproof.prognosis.replay import Replayer
-from twinproof.prognosis.rows import RowReader, Wanted
+from twinproof.prognosis.rows import RowReader, Wanted, episode_of
 from twinproof.prognosis.stated import check_drivers, check_stated, nominal
 from twinproof.twin.prediction import Prediction, Read
 from twinproof.twin.statement import Statement
@@ -82,7 +82,9 @@ class Audit:
         self._documents = models
         self._models: dict[bytes, Model | str] = {}
         self._streams: dict[str, _Stream] = {}
-        self._passes: dict[tuple[bytes, str | None, tuple[tuple[str, int], ...]], _Pass] = {}
+        self._passes: dict[tuple[bytes, str | None, str | None, tuple[tuple[str, int], ...]], _Pass] = {}
+        self._episodes: list[tuple[int, str]] = []
+        """Index and name of what began them."""
 
     def take(self, index: int, statement: Statement, payload: object) -> Finding | None:
         """The next statement; a finding if it is a prediction."""
@@ -95,6 +97,13 @@ class Audit:
         stream = self._streams.setdefault(statement.issuer, _Stream())
         stream.seqs.append(statement.seq)
         stream.entries.append((index, statement, payload))
+        self.begin(index, statement, payload)
+
+    def begin(self, index: int, statement: Statement, payload: object) -> None:
+        """Hear of a statement that may begin an episode, without keeping it for predictions to read."""
+        name = episode_of(statement, payload)
+        if name is not None:
+            self._episodes.append((index, name))
 
     def replay(self, index: int, prediction: Prediction) -> Finding:
         """What a prediction at `index` says, computed again from what was kept before."""
@@ -105,6 +114,7 @@ class Audit:
             missing = self._missing(prediction)
             if missing:
                 return Finding(index, Outcome.NOT_REPLAYABLE, missing, prediction.model)
+            self._check_episode(index, prediction)
             replayer = self._pass(prediction, model).replayer
             forecast = replayer.forecast(nominal(prediction))
             check_stated(prediction, forecast, model.unit)
@@ -140,15 +150,30 @@ class Audit:
                 raise ForecastMismatch("until", f"entry {last} was read, but is not below {prediction.until}")
         return ""
 
+    def _check_episode(self, index: int, prediction: Prediction) -> None:
+        """Raises `ForecastMismatch` unless the prediction is about the newest episode that it could know of."""
+        upto = index if prediction.until is None else prediction.until
+        begun, name = max((found for found in self._episodes if found[0] < upto), default=(-1, None))
+        if prediction.episode != name:
+            stated = prediction.episode or "none"
+            newest = "the log has none" if name is None else f"entry {begun} began {name}"
+            raise ForecastMismatch("episode", f"stated {stated}, but {newest}")
+        for read in prediction.reads:
+            first = self._streams[read.issuer].between(read.first, read.last)[0][0]
+            if first < begun:
+                raise ForecastMismatch("episode", f"entry {first} was read, but the episode began with entry {begun}")
+
     def _pass(self, prediction: Prediction, model: Model) -> _Pass:
-        key = prediction.model, prediction.cycle, tuple((read.issuer, read.first) for read in prediction.reads)
+        begins = tuple((read.issuer, read.first) for read in prediction.reads)
+        key = prediction.model, prediction.cycle, prediction.episode, begins
         held = self._passes.get(key)
         new = self._unread(prediction, held)
         if held is None or (new and new[0][0] <= held.newest) or _goes_back(prediction.reads, held):
             if len(self._passes) >= MAX_PASSES and key not in self._passes:
                 del self._passes[next(iter(self._passes))]
-            wanted = Wanted(model.settings, model.signals, prediction.cycle)
-            held = self._passes[key] = _Pass(RowReader(wanted), Replayer(model))
+            wanted = Wanted(model.settings, model.signals, prediction.cycle, model.units)
+            rows = RowReader(wanted, renewed=prediction.episode is not None)
+            held = self._passes[key] = _Pass(rows, Replayer(model))
             new = self._unread(prediction, held)
         for index, _, payload in new:
             for row in held.rows.take(payload):

@@ -105,9 +105,13 @@ class Fleet:
     settings: tuple[str, ...]
     signals: tuple[str, ...]
     units: tuple[Unit, ...]
+    codes: tuple[str | None, ...] | None = None
+    """UCUM codes of the settings, then of the signals; None if they are not known."""
 
     def __post_init__(self) -> None:
         names = (*self.settings, *self.signals)
+        if self.codes is not None and len(self.codes) != len(names):
+            raise Malformed("fleet.codes", f"{len(self.codes)} for {len(names)} columns")
         if len(set(names)) != len(names):
             raise Malformed("fleet", "a column's name occurs twice")
         for each in self.units:
@@ -118,7 +122,7 @@ class Fleet:
 
     def take(self, units: Sequence[int]) -> Fleet:
         """Some of the units, by position."""
-        return Fleet(self.settings, self.signals, tuple(self.units[at] for at in units))
+        return Fleet(self.settings, self.signals, tuple(self.units[at] for at in units), self.codes)
 
     def columns(self, settings: Sequence[str], signals: Sequence[str]) -> Fleet:
         """The same units with these columns, in this order: what a model wants. A signal that is not there is NaN.
@@ -138,7 +142,11 @@ class Fleet:
                     table[:, number] = each.signals[:, source[name]]
             chosen = np.ascontiguousarray(each.settings[:, at])
             units.append(Unit(each.id, each.cycles, chosen, table, each.failed, each.asset))
-        return Fleet(tuple(settings), tuple(signals), tuple(units))
+        if self.codes is None:
+            return Fleet(tuple(settings), tuple(signals), tuple(units))
+        known = dict(zip((*self.settings, *self.signals), self.codes, strict=True))
+        codes = tuple(known.get(name) for name in (*settings, *signals))
+        return Fleet(tuple(settings), tuple(signals), tuple(units), codes)
 
 
 def by_unit(values: Array, units: Sequence[Unit]) -> list[Array]:

@@ -228,6 +228,19 @@ class FleetState:
                 out[:, place : place + count] = np.sqrt(np.where(variance > 0.0, variance, 0.0))
         return end
 
+    @property
+    def tables(self) -> tuple[Array | Integers, ...]:
+        """All that is kept, in a stated order, as arrays that can be written to."""
+        return (
+            self.cycle, self.rows, self.since_gap, self.since_jump, self.unknown, self.reasons, self.held, self.last,
+            self.run, self.bad, self.window, self.ema_sums, self.ema_masses, self.base, self.features, self.levels,
+            self.origins,
+        )  # fmt: skip
+
+    def renew(self, twin: int) -> None:
+        """Forget all rows of a twin."""
+        self.resume(twin, FleetState(self.basis, 1).keep(0))
+
     def keep(self, twin: int) -> TwinState:
         """What a later `resume` needs of one twin."""
         names = ("cycle", "rows", "since_gap", "since_jump", "unknown", "reasons")

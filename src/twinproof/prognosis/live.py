@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from twinproof.errors import Malformed
 from twinproof.prognosis.features import FleetState, Which
 from twinproof.prognosis.quality import Forecast
 from twinproof.prognosis.record import Row
@@ -39,6 +40,33 @@ class LiveFleet:
             self._pages.append(self.predictor.state(PAGE))
         self._slots += 1
         return self._slots - 1
+
+    def renew(self, slot: int) -> None:
+        """Forget all rows of a twin."""
+        self._pages[slot // PAGE].renew(slot % PAGE)
+
+    @property
+    def kept_size(self) -> int:
+        """Bytes that `keep` gives."""
+        return sum(table.nbytes for page in self._pages for table in page.tables)
+
+    def keep(self) -> Iterator[bytes]:
+        """All states as this machine holds numbers, for `resume` by the same code on the same model."""
+        for page in self._pages:
+            for table in page.tables:
+                yield table.tobytes()
+
+    def resume(self, slots: int, data: memoryview) -> None:
+        """Go on with so many slots as they were kept; only where nothing was added yet. Raises `Malformed`."""
+        pages = [self.predictor.state(PAGE) for _ in range(-(-slots // PAGE))]
+        if self._slots or sum(table.nbytes for page in pages for table in page.tables) != len(data):
+            raise Malformed("states", "not as long as these slots take, or there are some already")
+        at = 0
+        for page in pages:
+            for table in page.tables:
+                table[...] = np.frombuffer(data[at : at + table.nbytes], dtype=table.dtype).reshape(table.shape)
+                at += table.nbytes
+        self._pages, self._slots = pages, slots
 
     def take(self, slots: Sequence[int], rows: Sequence[Row]) -> None:
         """One row each of different twins. Raises `Malformed` for a cycle that does not grow."""

@@ -15,7 +15,8 @@ big-endian float64, row by row, all finite. The model's name is the SHA-256 of t
                  {"weight": w, "network": {"reads": [feature …], "mean": f64, "gain": f64,
                   "layers": [[in, out, f64] …]}}],
      "intervals": {"edges": f64, "levels": [per mille …], "residuals": f64[bins × levels]},
-     "card": CBOR of the model card}
+     "card": CBOR of the model card,
+     ? "units": [UCUM code or null a setting, then a signal]}
 
 What the numbers mean, step by step: docs/design/prognosis.md. `parse_model` takes bytes from strangers.
 """
@@ -33,6 +34,8 @@ from twinproof.errors import Malformed, TooLarge
 from twinproof.prognosis.trees import Tree, parse_trees
 from twinproof.proof import cbor
 from twinproof.twin.fields import fields, text
+from twinproof.twin.units import MAX_UNIT as MAX_UCUM
+from twinproof.twin.units import check_ucum
 
 FORMAT: Final = "twinproof.rul/1"
 MAX_MODEL: Final = 64 * 1024 * 1024
@@ -182,6 +185,8 @@ class Model:
     members: tuple[Forest | Network, ...]
     intervals: Intervals
     card: bytes = b"\xa0"
+    units: tuple[str | None, ...] | None = None
+    """Of settings, then signals, as they were in training; None: the model does not say, and takes any."""
 
     @property
     def channels(self) -> int:
@@ -226,6 +231,7 @@ def format_model(model: Model) -> bytes:
                 "residuals": _pack(intervals.residuals),
             },
             "card": model.card,
+            **({} if model.units is None else {"units": list(model.units)}),
         }
     )
     parse_model(data)
@@ -265,7 +271,7 @@ def parse_model(data: bytes) -> Model:
     """The model whose document is `data`. Raises `Malformed` (`TooLarge`) that names the field."""
     if len(data) > MAX_MODEL:
         raise TooLarge("model", f"more than {MAX_MODEL} bytes")
-    top = fields(cbor.decode(data, what="model", max_depth=8), "model", _TOP)
+    top = fields(cbor.decode(data, what="model", max_depth=8), "model", _TOP, ("units",))
     if top["format"] != FORMAT:
         raise Malformed("model.format", f"not {FORMAT!r}")
     settings = _names(top["settings"], "model.settings", MAX_SETTINGS)
@@ -295,7 +301,16 @@ def parse_model(data: bytes) -> Model:
         _members(top["members"], width),
         _intervals(top["intervals"]),
         top["card"],
+        _units(top["units"], len(settings) + len(signals)) if "units" in top else None,
     )
+
+
+def _units(value: cbor.Value, count: int) -> tuple[str | None, ...]:
+    units = _array(value, "model.units", MAX_SIGNALS + MAX_SETTINGS, count)
+    for unit in units:
+        if unit is not None:
+            check_ucum(text(unit, "model.units", MAX_UCUM), "model.units")
+    return tuple(units)
 
 
 _TOP: Final = (

@@ -149,11 +149,13 @@ def fit_model(
 ) -> Model:
     """Basis and ensemble of all failed units, with intervals that were found before."""
     signals, basis = fit_basis(fleet, cap)
-    failed = [each for each in fleet.columns(fleet.settings, signals).units if each.failed]
+    used = fleet.columns(fleet.settings, signals)
+    failed = [each for each in used.units if each.failed]
     features, _, _ = histories(basis, failed)
     names = basis.plan.names(basis.projection.shape[1])
     members = fit_members(features, _target(failed, cap), names, recipe or Recipe(), seed)
-    return _model(fleet.settings, signals, basis, members, intervals, unit, cap)
+    model = _model(fleet.settings, signals, basis, members, intervals, unit, cap)
+    return replace(model, units=used.codes)
 
 
 def _target(units: Sequence[Unit], cap: float) -> Array:

@@ -21,6 +21,8 @@ from twinproof.twin.statement import check_iri, check_media_type
 
 ATTESTATION: Final = "application/vnd.twinproof.attestation+cbor"
 RESUME: Final = "application/vnd.twinproof.resume+cbor"
+OVERHAUL: Final = "urn:twinproof:overhaul"
+"""Type of the attestation that begins a new history of an asset: spec/prediction.md."""
 MAX_TEXT: Final = 4000
 """Characters."""
 MAX_REASON: Final = 500
