@@ -316,6 +316,12 @@ class TooExpensive(TransactionRefused):
     code = "too-expensive"
 
 
+class Unready(ChainError):
+    """What a contract would ask for is not there yet; nothing was sent."""
+
+    code = "unready"
+
+
 class Reverted(ChainError):
     """A contract refused; `reason` is its custom error with arguments, `data` the bytes it came from."""
 

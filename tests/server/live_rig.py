@@ -29,7 +29,9 @@ from twinproof.twin.reading import Reading
 
 FREE = ("/api/v1/telemetry/sql", "/api/v1/graph")
 """Questions that name twins inside their text, so they take the scope `all`."""
-POSTED = (*FREE, "/api/v1/whatif", "/api/v1/plan")
+ACTS = ("/api/v1/transactions", "/api/v1/commands", "/api/v1/desired", "/api/v1/alarms/response")
+"""What is done, by tokens of the scope operate."""
+POSTED = (*FREE, "/api/v1/whatif", "/api/v1/plan", *ACTS)
 """Questions of the API that are asked with POST."""
 MODEL_ID = "dtmi:com:example:engine;1"
 MODEL = {

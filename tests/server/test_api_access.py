@@ -51,6 +51,9 @@ FILLED: Final = {
     "/streams": f"/streams?{urlencode({'iss': 'urn:example:device:1', 'sub': TWIN})}",
     "/api/v1/models/document": f"/api/v1/models/document?id={MODEL_ID}",
     "/api/v1/models/summary": f"/api/v1/models/summary?id={MODEL_ID}",
+    "/api/v1/orders/{key}": "/api/v1/orders/1-1",
+    "/api/v1/parts/{token}": "/api/v1/parts/5",
+    "/api/v1/transactions/{hash}": f"/api/v1/transactions/0x{'00' * 32}",
     "/api/v1/predictors/outcomes": f"/api/v1/predictors/outcomes?model={'00' * 32}",
 }
 READABLE: Final = [path for path in RULES if path not in ("/entries", "/entries/batch", EVENTS, EVENTS_WS)]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 COIN: Final = 10**18
 """Wei of the chain's own coin."""
+NO_CURRENCY: Final = bytes(20)
+"""The chain's own coin."""
+_TOKEN: Final = re.compile(r"0x[0-9a-fA-F]{64}|0|[1-9][0-9]{0,77}", re.ASCII)
 _ORDER: Final = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,9})\Z", re.ASCII)
 
 
@@ -57,6 +60,16 @@ def parse_order(text: str, field: str) -> int:
 def token_name(token: int) -> str:
     """0x and 64 digits."""
     return f"{token:#066x}"
+
+
+def parse_token(text: object, field: str) -> int:
+    """A token id from decimal digits, or 0x and 64 hexadecimal digits; raises `Malformed`."""
+    if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+        raise Malformed(field, "is no token: decimal digits, or 0x and 64 hexadecimal digits")
+    number = int(text, 16) if text.startswith("0x") else int(text)
+    if number >> 256:
+        raise Malformed(field, "is no token: it does not fit into 256 bits")
+    return number
 
 
 def hex_of(data: bytes) -> str:

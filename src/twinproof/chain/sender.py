@@ -166,6 +166,10 @@ class Sender:
             raise NotFound(f"nothing was ever sent for {purpose!r}")
         return entry
 
+    def find_by_transaction(self, transaction: bytes) -> Entry | None:
+        """The entry of any account here that a transaction belongs to, by its hash."""
+        return self._outbox.by_transaction(transaction)
+
     def hash_of(self, entry: Entry) -> bytes:
         """The hash of a purpose's transaction: the mined one, else the one that was signed last."""
         return entry.transaction or self._outbox.attempts(entry)[-1].hash

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from twinproof.chain.forms import COIN as COIN
+from twinproof.chain.forms import NO_CURRENCY as NO_CURRENCY
 from twinproof.chain.forms import address_name as address_name
 from twinproof.chain.forms import amount_in as amount_in
 from twinproof.chain.forms import coins as coins
@@ -84,10 +84,6 @@ class Money(int):
         if self.in_units and not any(currency):
             raise click.UsageError("This is about the chain's own coin: say 0.5, 20gwei or 500wei.")
         return int(self)
-
-
-NO_CURRENCY: Final = bytes(20)
-"""The chain's own coin."""
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from twinproof.errors import Malformed, NotAuthorised, Overloaded, StreamError
+from twinproof.errors import Malformed, NotAuthorised, Overloaded, StreamError, TwinproofError
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.node.node import WritingNode
 from twinproof.node.service_keys import CONSOLE, PATIENCE
@@ -61,19 +61,21 @@ class Speaker:
             if kept is not None and kept.about != about:
                 raise Malformed("id", "stands for another request")
             raw = kept.raw if kept is not None else self._sign(*about)
+            refused: TwinproofError = Overloaded("the console's stream moves too fast; ask again", 1.0)
             for _ in range(ATTEMPTS):
                 self._keep(id_, _Kept(about, raw))
                 outcome = self._submit(raw)
                 if isinstance(outcome, Accepted):
                     return Said(outcome.index, sha256(raw).digest(), outcome.new)
+                refused = outcome
                 if not isinstance(outcome, StreamError):
                     break
                 # The same key is used elsewhere: the place is taken by something else.
                 raw = self._sign(*about)
             self._kept.pop(id_ or "", None)
-            if isinstance(outcome, NotAuthorised):
-                raise NotAuthorised(f"{outcome}. The operator lets the console with: twinproof console enable NODE")
-            raise outcome
+            if isinstance(refused, NotAuthorised):
+                raise NotAuthorised(f"{refused}. The operator lets the console with: twinproof console enable NODE")
+            raise refused
 
     def _keep(self, id_: str | None, kept: _Kept) -> None:
         if id_ is not None:

@@ -12,6 +12,8 @@ from twinproof.errors import (
     AccessDenied,
     BadSignature,
     ChainBroken,
+    ChainError,
+    ChainUnreachable,
     ConfigError,
     Equivocation,
     FutureDated,
@@ -23,9 +25,12 @@ from twinproof.errors import (
     NotInstalled,
     Overloaded,
     RateLimited,
+    Reverted,
     TooLarge,
+    TransactionRefused,
     TwinproofError,
     Unauthenticated,
+    Unready,
 )
 from twinproof.node.intake import Accepted, Outcome
 from twinproof.proof import cbor
@@ -50,6 +55,11 @@ _STATUS: Final[tuple[tuple[type[TwinproofError], int, str], ...]] = (
     (RateLimited, 429, "Too Many Requests"),
     (Overloaded, 503, "Overloaded"),
     (LogError, 503, "Log unavailable"),
+    (Reverted, 409, "Refused by the contract"),
+    (TransactionRefused, 409, "Refused by the chain"),
+    (Unready, 409, "Not Yet"),
+    (ChainUnreachable, 503, "Chain unavailable"),
+    (ChainError, 502, "Chain trouble"),
     (NotInstalled, 501, "Not Implemented"),
     (ConfigError, 500, "Internal error"),
 )

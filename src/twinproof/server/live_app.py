@@ -26,7 +26,22 @@ from twinproof import __version__
 from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
-from twinproof.server.api import chain, fleet, graph, log, models, prognosis, service, session, telemetry, twins
+from twinproof.server.api import (
+    chain,
+    fleet,
+    graph,
+    log,
+    models,
+    operate,
+    orders,
+    parts,
+    prognosis,
+    service,
+    session,
+    telemetry,
+    twins,
+)
+from twinproof.server.api.contracted import Contracted
 from twinproof.server.api.routing import PREFIX, Heavy
 from twinproof.server.app import Endpoints
 from twinproof.server.console import RULES as CONSOLE_RULES
@@ -40,7 +55,7 @@ from twinproof.server.problems import refusal
 from twinproof.server.shapes import Problem
 from twinproof.twin.statement import shown
 
-PARTS: Final = (session, fleet, twins, models, telemetry, graph, prognosis, log, chain, service)
+PARTS: Final = (session, fleet, twins, models, telemetry, graph, prognosis, log, chain, orders, parts, operate, service)
 """Modules of the API; `RULES` of each are taken together."""
 _EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
 """Subscriptions ask for the token again while they last, and leave out what it does not cover."""
@@ -63,6 +78,10 @@ def _routers(live: Live, access: Access, views: Mapping[str, Reached], metrics: 
     yield prognosis.router(live, heavy)
     yield log.router(live)
     yield chain.router(live)
+    contracted = Contracted(live)
+    yield orders.router(contracted, heavy)
+    yield parts.router(contracted, heavy)
+    yield operate.router(contracted, heavy)
     yield service.router(live, views, metrics)
 
 

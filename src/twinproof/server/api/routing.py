@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -36,6 +36,12 @@ REFUSALS: Final = {
     413: "The answer, or the question, is too large",
     503: "Busy, or a view is behind; come back after Retry-After",
 }
+ACTING: Final = {
+    409: "The contract or the chain refuses: the detail says what helps; nothing was sent",
+    429: "Too many statements; come back after Retry-After",
+    502: "The chain's node contradicts itself, or fails",
+}
+"""What is refused besides where something is done."""
 
 
 class ApiRoute(APIRoute):
@@ -104,10 +110,10 @@ async def only_known(request: Request) -> None:
 STRICT: Final = Depends(only_known)
 
 
-def problems() -> dict[int | str, dict[str, Any]]:
+def problems(refusals: Mapping[int, str] = REFUSALS) -> dict[int | str, dict[str, Any]]:
     """The refusals, for OpenAPI."""
     content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
-    return {status: {"description": text, "content": content} for status, text in REFUSALS.items()}
+    return {status: {"description": text, "content": content} for status, text in refusals.items()}
 
 
 def derived(shape: type[Any]) -> dict[int | str, dict[str, Any]]:
