@@ -319,6 +319,8 @@ def test_a_very_long_history_is_not_read(fleet: Fleet, monkeypatch: pytest.Monke
     monkeypatch.setattr("twinproof.server.api.prognosis.MAX_WALKED", 10)
     items = ok(fleet, "/predictions", sub=twin(ENDED[0]), limit=3)["items"]
     assert [(item["x"], item["happened"]) for item in items] == [(None, None)] * 3
+    assert asked(fleet, "/whatif", {"sub": twin(0), **COSTS}, 400)["field"] == "age"
+    assert asked(fleet, "/whatif", {"sub": twin(0), **COSTS, "age": 60})["age"] == 60
 
 
 # --- predictors and outcomes --------------------------------------------------------------------

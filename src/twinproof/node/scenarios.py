@@ -18,7 +18,6 @@ from twinproof.node.hindsight import Models, Spoken, courses
 from twinproof.node.node import Node
 from twinproof.node.statements import logged_about
 from twinproof.prognosis.model import Model
-from twinproof.prognosis.rows import NEVER
 from twinproof.simulation.scenario import FORMAT
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle
@@ -135,13 +134,13 @@ def draft(
 
 def foreseen(node: Node, subject: str, models: Models) -> Foreseen | str:
     """The newest prediction of a twin by a model that is here, or why there is none."""
-    said = [(course, course.said[-1]) for course in courses(node.reader, subject, models)]
+    said = [course.said[-1] for course in courses(node.reader, subject, models)]
     if not said:
         return "no prediction is about it, or the model is not in the node's blobs"
-    course, spoken = max(said, key=lambda pair: pair[1].entry)
-    if spoken.x is None or course.first == NEVER:
+    spoken = max(said, key=lambda each: each.entry)
+    if spoken.x is None:
         return "the rows that its newest prediction read are not known"
-    return Foreseen(subject, spoken, spoken.x if course.episode is None else spoken.x - course.first + 1)
+    return Foreseen(subject, spoken, spoken.x)
 
 
 def pin(node: Node, index: int) -> dict[str, Any]:

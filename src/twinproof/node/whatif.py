@@ -55,11 +55,14 @@ def decided(forecast: Forecast, model: Model, terms: Terms, age: int) -> Decisio
 
 
 def age_at(reader: Reader, subject: str, forecast: Forecast, models: Models) -> int:
-    """What the twin had run at the newest row that the prediction read; raises `Malformed` if nobody knows."""
+    """What the twin had run at the newest row that the prediction read; raises `Malformed` if nobody knows.
+
+    Reads the twin's whole history.
+    """
     for course in courses(reader, subject, models, upto=forecast.entry):
         for spoken in course.said:
             if spoken.entry == forecast.entry and spoken.x is not None:
-                return spoken.x if course.episode is None else spoken.x - course.first + 1
+                return spoken.x
     raise Malformed("age", "missing: the log does not say what the twin had run")
 
 

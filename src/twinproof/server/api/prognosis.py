@@ -126,21 +126,25 @@ def _covered(principal: Principal, sub: str, field: str) -> str:
     return sub
 
 
-def _newest(live: Live, sub: str, at: int | None = None) -> Forecast:
-    found = live.states.state(sub, at=at).live.ledger.prediction
+def _newest(live: Live, sub: str, at: int | None = None) -> tuple[Forecast, int]:
+    """A twin's newest prediction, and how many entries are about the twin up to there."""
+    state = live.states.state(sub, at=at)
+    found = state.live.ledger.prediction
     if found is None:
         raise NotFound(f"no prediction is about {sub}" + ("" if at is None else f" up to entry {at}"))
-    return found
+    return found, state.statements
 
 
 def _what_if(live: Live, models: Models, principal: Principal, question: shapes.WhatIfQuestion) -> Response:
     reached = live.states.reached
     sub = _covered(principal, question.sub, "sub")
-    forecast = _newest(live, sub, question.at)
+    forecast, entries = _newest(live, sub, question.at)
     model = whatif.model_of(models, forecast)
     terms = Terms(question.planned, question.failure, question.lead, question.price)
     age = question.age
     if age is None:
+        if entries > MAX_WALKED:
+            raise Malformed("age", f"missing: over {MAX_WALKED} entries are about the twin, too many to read for it")
         age = whatif.age_at(live.node.reader, sub, forecast, models)
     decision = whatif.decided(forecast, model, terms, age)
     said = forecast.prediction
@@ -182,7 +186,7 @@ def _plan(live: Live, models: Models, principal: Principal, question: shapes.Pla
     left_out: list[dict[str, str]] = []
     for sub in _twins(live, principal, question):
         try:
-            forecast = _newest(live, sub)
+            forecast, _ = _newest(live, sub)
             whatif.model_of(models, forecast)
         except NotFound as problem:
             left_out.append({"sub": sub, "why": str(problem)})
