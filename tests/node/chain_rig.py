@@ -26,7 +26,13 @@ def new_chain(clock: Callable[[], float], path: Path | None = None) -> EmbeddedC
 
 def transact(chain: Chain, account: Account, to: bytes | None, data: bytes, value: int = 0) -> Receipt:
     """Send and see what became of it; raises `Reverted` if it would do nothing."""
-    receipt = chain.receipt(chain.send(sign(chain, account, to, data, value)))
+    return mined(chain, chain.send(sign(chain, account, to, data, value)))
+
+
+def mined(chain: Chain, transaction: bytes) -> Receipt:
+    """The receipt. A node that mines on demand has it in a moment: it is asked a bounded number of times."""
+    found = (chain.receipt(transaction) for _ in range(5000))
+    receipt = next((each for each in found if each is not None), None)
     assert receipt is not None
     return receipt
 
@@ -79,8 +85,7 @@ class ScriptedSubmitter:
         raw = self.outbox.signed.get(purpose)
         if raw is None:
             return None
-        receipt = self._chain.receipt(self._chain.send(raw))
-        assert receipt is not None
+        receipt = mined(self._chain, self._chain.send(raw))
         return Submission(purpose, receipt.transaction, True, receipt.succeeded, (receipt.number, receipt.block))
 
     def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:

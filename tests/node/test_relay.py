@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.builders import MODEL, ORIGIN, OTHER_TWIN, START, TWIN, Signer, signer
-from tests.node.chain_rig import ACCOUNTS, CHAIN_ID, Outbox, ScriptedSubmitter, deploy, new_chain, transact
+from tests.node.chain_rig import ACCOUNTS, Outbox, ScriptedSubmitter, deploy, new_chain, transact
 from tests.node.folders import OPERATOR_IRI, continue_log
 from twinproof.chain.agreements import Agreements
 from twinproof.chain.anchors import CheckpointAnchor, log_id_of
 from twinproof.chain.hexadecimal import keccak
+from twinproof.chain.model import Chain
 from twinproof.errors import ChainUnreachable, TwinproofError
 from twinproof.node.anchor_store import AnchorStore
 from twinproof.node.anchoring import Anchoring
@@ -51,9 +52,10 @@ class Rig:
 
     replay_required = False
 
-    def __init__(self, live: Live, clock: ManualClock) -> None:
+    def __init__(self, live: Live, clock: ManualClock, chain: Chain | None = None) -> None:
+        """On a chain of its own, or on one where `ACCOUNTS` have coin."""
         self.live, self.node, self.clock = live, live.node, clock
-        self.chain = new_chain(clock)
+        self.chain = chain or new_chain(clock)
         self.anchors = CheckpointAnchor(self.chain, deploy(self.chain, "CheckpointAnchor").address)
         registration = self.anchors.plan_registration(ORIGIN, OWNER.address)
         transact(self.chain, OWNER, self.anchors.address, registration)
@@ -107,11 +109,12 @@ class Rig:
         return [outcome.index for outcome in outcomes if isinstance(outcome, Accepted)]
 
     def policy(self, subject: str = TWIN, **changes: Any) -> None:
-        policy = replace(Policy("low", "cycles", 30.0, 0.9, CHAIN_ID, self.contract.address, 1), **changes)
+        policy = replace(Policy("low", "cycles", 30.0, 0.9, self.chain.chain_id, self.contract.address, 1), **changes)
         self.take(self.script.say(self.script.operator, subject, POLICY, format_policy(policy)))
 
-    def state(self, said: Prediction, subject: str = TWIN, by: Signer = PREDICTOR) -> int:
-        (index,) = self.take(self.script.say(by, subject, PREDICTION, format_prediction(said), at=int(self.clock())))
+    def state(self, said: Prediction, subject: str = TWIN, by: Signer = PREDICTOR, ago: int = 0) -> int:
+        at = int(self.clock()) - ago
+        (index,) = self.take(self.script.say(by, subject, PREDICTION, format_prediction(said), at=at))
         return index
 
     def predict(self, lower: float = 12.0, subject: str = TWIN, coverage: float = 0.9, unit: str = "cycles") -> int:
@@ -177,11 +180,11 @@ class Rig:
 
 
 @contextmanager
-def opened(folder: Path, kind: type[Rig] = Rig) -> Iterator[Rig]:
-    clock = ManualClock(START)
+def opened(folder: Path, kind: type[Rig] = Rig, chain: Chain | None = None) -> Iterator[Rig]:
+    clock = ManualClock(START if chain is None else chain.head().time)
     init_node(folder, ORIGIN, OPERATOR_IRI, clock=clock)
     with open_live(folder, clock=clock) as live:
-        yield kind(live, clock)
+        yield kind(live, clock, chain)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from math import nextafter
 from pathlib import Path
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.builders import START, TWIN, signer
-from tests.node.chain_rig import ScriptedSubmitter
+from tests.chain.anvil import Anvil
+from tests.chain.conftest import anvil as anvil
+from tests.node.chain_rig import ACCOUNTS, ScriptedSubmitter
 from tests.node.forecast_rig import RECORDER, payload, predictor, strangers, trained
 from tests.node.test_relay import (
     MAX_AGE,
@@ -25,6 +29,8 @@ from tests.node.test_relay import (
 )
 from twinproof.chain.agreements import Agreements, OrderState, Proof
 from twinproof.chain.hexadecimal import keccak
+from twinproof.chain.rpc import RpcChain
+from twinproof.chain.rpc_client import RpcClient
 from twinproof.errors import Reverted, StorageFailed
 from twinproof.node import replaying
 from twinproof.node.relay import LONGEST_WAIT, Relay
@@ -127,30 +133,6 @@ def escrow(rig: Wear) -> tuple[int, int]:
 # --- one order, however many compete ----------------------------------------------------------
 
 
-def test_two_relays_and_three_predictions_place_one_order(rig: Wear) -> None:
-    mine, rival = rig.relay, rig.new(ScriptedSubmitter(rig.chain, RIVAL))
-    first = rig.state(rig.now())
-    # Each relay has heard of another one when the first head is anchored.
-    assert mine.step()
-    second = rig.state(rig.reread())
-    assert rival.step()
-    third = rig.state(rig.reread())
-    rig.rounds(rival, mine)
-    assert rig.orders() == [(third, name_of(TWIN))]
-    agreements = Agreements(rig.chain, rig.contract.address)
-    order = agreements.order((1 << 32) + 1)
-    assert (order.state, order.index) == (OrderState.PLACED, third)
-    assert escrow(rig) == (9 * PRICE, 1)
-    assert (rival.decisions["placed"], mine.decisions["taken"]) == (1, 1)
-    for older in (first, second):
-        with pytest.raises(Reverted, match="NotAfter"):
-            rig.bring(older)
-    # Nor does a newer one while the order is open.
-    rig.state(rig.reread())
-    rig.rounds(mine, rival)
-    assert escrow(rig) == (9 * PRICE, 1)
-
-
 def test_relays_that_race_with_different_predictions_place_one_order(rig: Wear) -> None:
     submitter = ScriptedSubmitter(rig.chain, RIVAL)
     rival = rig.new(submitter)
@@ -167,6 +149,72 @@ def test_relays_that_race_with_different_predictions_place_one_order(rig: Wear) 
     rig.rounds(rival, rig.relay)
     assert rig.orders() == [(newer, name_of(TWIN))]
     assert escrow(rig) == (9 * PRICE, 1)
+
+
+@pytest.fixture(params=["embedded", "anvil"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wear]:
+    """The same on this program's own chain and on foundry's node."""
+    with ExitStack() as stack:
+        chain = None
+        if request.param == "anvil":
+            network: Anvil = request.getfixturevalue("anvil")
+            for account in ACCOUNTS:
+                network.fund(account.address)
+            chain = stack.enter_context(closing(RpcChain(RpcClient(network.url), network.chain_id)))
+        made = stack.enter_context(opened(tmp_path / "node", Wear, chain))
+        assert isinstance(made, Wear)
+        made.begin()
+        yield made
+
+
+def test_the_order_fires_once_and_for_nothing_else(either: Wear) -> None:
+    """Two relays hear a stale, a disproved and a revoked predictor's prediction, then three good ones that compete."""
+    rig = either
+    relays = [rig.relay, rig.new(ScriptedSubmitter(rig.chain, RIVAL))]
+    seen: Counter[str] = Counter()
+
+    def outcome() -> tuple[int, int, int]:
+        rig.rounds(*relays)
+        for relay in relays:
+            seen.update(relay.decisions)
+            relay.decisions.clear()
+        return len(rig.orders()), *escrow(rig)
+
+    nothing = (0, 10 * PRICE, 0)
+    stale = rig.state(rig.now(), ago=MAX_AGE + 600)
+    assert outcome() == nothing
+    rig.anchor(stale)
+    with pytest.raises(Reverted, match="Stale"):
+        rig.bring(stale)
+    bent = rig.now()
+    rig.state(replace(bent, lower=nextafter(bent.lower, 0.0)))
+    assert outcome() == nothing
+    grant = rig.script.grant(SUCCESSOR, {Capability.PREDICT}, Scope("prefix", "https://fleet.example/"))
+    rig.take(grant)
+    rig.state(rig.now(), by=SUCCESSOR)
+    rig.take(rig.script.revoke(grant))
+    assert outcome() == nothing
+    assert seen == {"stale": 2, "disproved": 2, "refused": 2}
+    # Each relay has heard of another one of the good ones when it begins.
+    first = rig.state(rig.now())
+    assert relays[0].step()
+    second = rig.state(rig.reread())
+    assert relays[1].step()
+    third = rig.state(rig.reread())
+    assert outcome() == (1, 9 * PRICE, 1)
+    assert rig.orders() == [(third, name_of(TWIN))]
+    order = Agreements(rig.chain, rig.contract.address).order((1 << 32) + 1)
+    assert (order.state, order.index) == (OrderState.PLACED, third)
+    for older in (first, second):
+        with pytest.raises(Reverted, match="NotAfter"):
+            rig.bring(older)
+    with pytest.raises(Reverted, match="NotAfter"):
+        rig.bring(third)
+    newest = rig.state(rig.reread())
+    assert outcome() == (1, 9 * PRICE, 1)
+    rig.anchor(newest)
+    with pytest.raises(Reverted, match="OrderOpen"):
+        rig.bring(newest)
 
 
 # --- what orders nothing ----------------------------------------------------------------------
