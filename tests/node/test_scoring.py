@@ -14,6 +14,7 @@ from tests.node.forecast_rig import RECORDER, opened, payload, rows_of, trained,
 from twinproof.node.hindsight import Models, courses
 from twinproof.node.outcomes import ERRORS, Outcomes, drift_of, read_score, thinned
 from twinproof.node.scoring import Case, judge
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.columns import COLUMNS
 from twinproof.twin.prediction import Prediction, Read
 
@@ -119,3 +120,28 @@ def test_rows_of_predictions_and_what_is_kept(tmp_path: Path) -> None:
         assert outcomes.of(twin(0), newest)[0] is kept
         assert outcomes.of(twin(0), newest + 1)[0] is not kept
         assert judge(reader, twin(3), models) == []
+
+
+def test_an_overhaul_ends_a_life_whose_end_nobody_knows(tmp_path: Path) -> None:
+    with opened(tmp_path / "node") as rig:
+        rig.describe(0)
+        rig.promote()
+        models, reader = Models(rig.blobs), rig.live.node.reader
+        rig.read(0, *rows_of(0)[:20])
+        rig.step()
+        overhaul = format_attestation(Attestation(OVERHAUL))
+        said = rig.script.say(rig.script.operator, twin(0), ATTESTATION, overhaul, at=int(rig.clock()))
+        rig.take(said)
+        (first,) = courses(reader, twin(0), models)
+        assert (first.newest, [spoken.x for spoken in first.said]) == (False, list(range(5, 21)))
+        assert judge(reader, twin(0), models) == []
+        # The counter goes on where it was; the episode counts from its own first row.
+        rig.read(0, *rows_of(0)[20:45])
+        rig.step()
+        before, after = courses(reader, twin(0), models)
+        assert (before.newest, after.newest) == (False, True)
+        assert (before.episode, after.episode) == (None, said.digest.hex())
+        assert [spoken.x for spoken in after.said] == list(range(5, 26))
+        assert after.last == 25
+        (judged,) = judge(reader, twin(0), models)
+        assert [(one.x, one.left) for one in judged.compared] == [(x, float(25 - x)) for x in range(5, 25)]

@@ -17,7 +17,7 @@ from twinproof.log.reader import Reader
 from twinproof.node.blobs import Blobs
 from twinproof.node.statements import logged_about
 from twinproof.prognosis.model import Model, parse_model
-from twinproof.prognosis.rows import NEVER, RowReader, Wanted
+from twinproof.prognosis.rows import NEVER, RowReader, Wanted, episode_of
 from twinproof.twin.kinds import parse_payload
 from twinproof.twin.prediction import Prediction
 from twinproof.twin.statement import Statement
@@ -82,6 +82,7 @@ class Course:
     newest: bool
     """Whether no other episode came after it."""
 
+
 def courses(reader: Reader, subject: str, models: Models, *, upto: int | None = None) -> list[Course]:
     """Of a twin, in the order of their first predictions; of models that are here. Up to entry `upto`."""
     history: History = [
@@ -92,9 +93,10 @@ def courses(reader: Reader, subject: str, models: Models, *, upto: int | None = 
     said: dict[_Name, list[tuple[int, Statement, Prediction]]] = {}
     episode: str | None = None
     for index, statement, payload in history:
+        episode = episode_of(statement, payload) or episode
         if isinstance(payload, Prediction):
-            episode = payload.episode
-            said.setdefault((payload.model, payload.cycle, episode), []).append((index, statement, payload))
+            name = payload.model, payload.cycle, payload.episode
+            said.setdefault(name, []).append((index, statement, payload))
     found = []
     for name, predictions in said.items():
         model = models.get(name[0])
@@ -113,7 +115,7 @@ def _course(
 ) -> Course:
     digest, cycle, episode = name
     begins = {(read.issuer, read.first) for _, _, prediction in predictions for read in prediction.reads}
-    reader = RowReader(Wanted(model.settings, model.signals, cycle))
+    reader = RowReader(Wanted(model.settings, model.signals, cycle, model.units), renewed=episode is not None)
     rows: dict[tuple[str, int], int] = {}
     last, ended = NEVER, 0
     for index, statement, payload in _from_first(history, begins):
