@@ -42,6 +42,7 @@ from twinproof.prognosis.replay import Replayer
 from twinproof.prognosis.rows import RowReader, Wanted
 from twinproof.prognosis.stated import state_forecast
 from twinproof.proof.keys import ES256
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.columns import COLUMNS, parse_columns
 from twinproof.twin.grants import Capability, Scope
 from twinproof.twin.prediction import Prediction, Read
@@ -393,6 +394,19 @@ def test_a_replay_that_fails_is_tried_again_after_a_pause(rig: Wear) -> None:
 
 def judged(rig: Wear, said: Prediction) -> Finding:
     return ForecastReplay(rig.node.reader, rig.live.states, rig.node.blobs).judge(rig.state(said))
+
+
+def test_a_prediction_over_an_overhaul_is_disproved(rig: Wear) -> None:
+    before = rig.now()
+    overhaul = rig.script.say(rig.script.operator, TWIN, ATTESTATION, format_attestation(Attestation(OVERHAUL)))
+    rig.take(overhaul)
+    assert judged(rig, before).outcome is Outcome.OK, "it did not know of it"
+    found = judged(rig, rig.now())
+    assert found.outcome is Outcome.DIFFERS
+    assert found.why.startswith("episode: stated none")
+    found = judged(rig, replace(rig.now(), episode=overhaul.digest.hex()))
+    assert found.outcome is Outcome.DIFFERS
+    assert "the episode began with entry" in found.why
 
 
 @pytest.mark.parametrize("limit", ["MAX_STATEMENTS", "MAX_BYTES", "MAX_ROWS"])

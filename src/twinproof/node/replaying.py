@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from twinproof.errors import Corrupt, Malformed, NotFound
+from twinproof.errors import Corrupt, Malformed, NotFound, StorageFailed
 from twinproof.log.reader import Reader
 from twinproof.node.blobs import Blobs
+from twinproof.node.service_keys import PATIENCE
 from twinproof.node.statements import logged
 from twinproof.prognosis.audit import Audit, Finding, Outcome
 from twinproof.twin.columns import Columns
@@ -41,7 +42,7 @@ class ForecastReplay:
     def judge(self, index: int) -> Finding:
         """About the prediction at `index`; raises `NotFound`, `Corrupt`, `Malformed` if there is none.
 
-        Raises `StorageFailed` if the model cannot be read just now.
+        Raises `StorageFailed` if the model cannot be read just now, or the states lag behind the log.
         """
         statement = logged(self._reader, index)
         prediction = parse_prediction(statement.payload)
@@ -57,7 +58,21 @@ class ForecastReplay:
         too_much = self._read(audit, index, statement, prediction)
         if too_much:
             return Finding(index, Outcome.NOT_REPLAYABLE, too_much, prediction.model)
+        for at in self._attestations(index, statement.subject):
+            given = logged(self._reader, at)
+            audit.begin(at, given, _payload(at, given))
         return audit.replay(index, prediction)
+
+    def _attestations(self, index: int, subject: str) -> list[int]:
+        """Entries before `index` that may begin an episode of the twin."""
+        if not self._states.wait(index, PATIENCE):
+            raise StorageFailed("the states lag behind the log, so the twin's episodes cannot be told")
+        rows = self._states.query(
+            "SELECT h.entry FROM history h JOIN twin t ON t.id = h.twin"
+            " WHERE h.kind = 'attestation' AND t.sub = ? AND h.entry < ? ORDER BY h.entry",
+            (subject, index),
+        )
+        return [entry for (entry,) in rows]
 
     def _read(self, audit: Audit, index: int, statement: Statement, prediction: Prediction) -> str:
         """Give the audit what the prediction names, as far as it is in the log before it; says so if it is too much."""
@@ -78,19 +93,7 @@ class ForecastReplay:
                 if size > MAX_BYTES or rows > MAX_ROWS:
                     return f"it reads more than {MAX_BYTES >> 20} MiB or {MAX_ROWS} rows, which are not replayed here"
                 audit.keep(at, given, payload)
-        self._hear_overhauls(audit, index, statement.subject)
         return ""
-
-    def _hear_overhauls(self, audit: Audit, index: int, subject: str) -> None:
-        """Tell the audit which episodes began before the prediction: it must be about the newest."""
-        entries = self._states.query(
-            "SELECT h.entry FROM history h JOIN twin t ON t.id = h.twin"
-            " WHERE t.sub = ? AND h.kind = 'attestation' AND h.entry < ? ORDER BY h.entry",
-            (subject, index),
-        )
-        for (at,) in entries:
-            given = logged(self._reader, at)
-            audit.begin(at, given, _payload(at, given))
 
 
 def _rows(payload: object) -> int:
