@@ -208,7 +208,8 @@ def story(log: Log, now: int) -> None:
     hot = Rule("hot", "T24", alarm.Test.ABOVE, 650.0, Severity.HIGH, text="Too hot behind the low-pressure compressor")
     slow = Rule("slow", "Nf", alarm.Test.BELOW, 2300.0, Severity.MEDIUM, text="The fan turns slowly")
     for rule in (hot, slow):
-        log.say(ENGINEER, ENGINE_MODEL, alarm.RULE, alarm.format_rule(rule), at=start)
+        for number in range(1, ENGINES + 1):
+            log.say(ENGINEER, f"{FLEET}engine/{number}", alarm.RULE, alarm.format_rule(rule), at=start)
     for number in range(1, ENGINES + 1):
         _engine(log, f"{FLEET}engine/{number}", number, now)
     for number in range(1, PUMPS + 1):
@@ -226,7 +227,7 @@ def _engine(log: Log, twin: str, number: int, now: int) -> None:
     said = Description(ENGINE_MODEL, Lifecycle.IN_SERVICE, properties, relate=feeds)
     log.describe(ENGINEER, said, subject=twin, at=now - 7000)
     for step in range(12):
-        at = now - 6600 + 500 * step - 30 * number
+        at = now - 6600 + 580 * step - 25 * number
         values = {"T24": 640.0 + number + step / 2, "T50": 1400.0 + 2 * step, "Nf": 2390.0 - step}
         readings(log, twin, DEVICE, at, values)
     if number <= 6:

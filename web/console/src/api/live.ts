@@ -14,7 +14,7 @@ import type { FleetRow } from "./fleet";
 
 export const BEAT = 1000;
 const LONGEST = 30_000;
-const PAGE = 1000;
+const PAGE = 5000;
 
 export type LiveState = "connecting" | "live" | "lost" | "refused";
 
@@ -31,6 +31,8 @@ export interface Pulse {
 export interface Beat {
   rows: readonly FleetRow[];
   whole: boolean;
+  /** Entries that the newest anchor covers; null without a chain. */
+  anchored: number | null;
   reached: number;
 }
 
@@ -69,24 +71,26 @@ async function ask(signal: AbortSignal): Promise<Beat> {
   const prefix = wanted();
   if (prefix === null) {
     // Nobody wants rows: how far the node is, and no more.
-    const { reached } = await getFleet({ since: pulse.reached ?? 0, limit: 1 }, signal);
+    const { reached, anchored_size: anchored } = await getFleet({ since: pulse.reached ?? 0, limit: 1 }, signal);
     told = null;
-    return { rows: [], whole: false, reached };
+    return { rows: [], whole: false, anchored, reached };
   }
   const whole = told === null || told.prefix !== prefix;
   const since = whole ? undefined : told?.since;
   const rows: FleetRow[] = [];
   let reached: number | null = null;
+  let anchored: number | null = null;
   let after: string | undefined;
   do {
     const page = await getFleet({ prefix: prefix || undefined, since, after, limit: PAGE }, signal);
     rows.push(...page.items);
     // Of several pages the first counts: what came between them is told again.
     reached ??= page.reached;
+    anchored ??= page.anchored_size;
     after = page.next ?? undefined;
   } while (after !== undefined);
   told = { prefix, since: reached };
-  return { rows, whole, reached };
+  return { rows, whole, anchored, reached };
 }
 
 async function beat(): Promise<void> {

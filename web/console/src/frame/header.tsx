@@ -50,7 +50,7 @@ function describe(pulse: Pulse): string {
   return pulse.at === null ? t("common.liveLost") : t("common.liveLostSince", { time: formatTime(pulse.at / 1000) });
 }
 
-const LEVELS = { live: "good", connecting: "unknown", lost: "act", refused: "watch" } as const;
+const LEVELS = { live: null, connecting: null, lost: "act", refused: "watch" } as const;
 const WORDS = { live: "common.liveLive", connecting: "common.liveConnecting", lost: "common.liveLost", refused: "common.liveRefused" } as const;
 
 function LiveMark(): JSX.Element {
@@ -63,10 +63,11 @@ function LiveMark(): JSX.Element {
     if (news) announce(t(WORDS[pulse.state]));
   }, [pulse.state]);
   const words = describe(pulse);
+  const level = LEVELS[pulse.state];
   return (
     <div className="live" data-state={pulse.state} title={words}>
-      <span className={`live-dot status-${LEVELS[pulse.state]}`} />
-      <span className="live-words">{pulse.state === "lost" ? <Status level="act" word={t("common.liveLost")} /> : t(WORDS[pulse.state])}</span>
+      <span className="live-dot" />
+      {level ? <Status level={level} word={t(WORDS[pulse.state])} /> : <span>{t(WORDS[pulse.state])}</span>}
       {pulse.state === "live" && pulse.reached !== null && pulse.reached > 0 && (
         <span className="muted live-reached">{t("common.entry", { entry: String(pulse.reached - 1) })}</span>
       )}

@@ -4,8 +4,9 @@ import { Link } from "wouter";
 import { paths } from "../route";
 import { Copy } from "./copy";
 
-/** The telling end of an IRI: its last two path segments, or what follows the scheme. */
+/** The telling end of an IRI: its last two path segments, or what follows the scheme; of a DTMI its last name. */
 export function shortIri(iri: string): string {
+  if (iri.startsWith("dtmi:")) return iri.slice(iri.lastIndexOf(":") + 1);
   const plain = iri.replace(/^[a-z][a-z0-9+.-]*:(\/\/[^/]*\/?)?/i, "");
   const parts = plain.split("/").filter(Boolean);
   return (parts.length > 2 ? parts.slice(-2).join("/") : plain) || iri;

@@ -1,3 +1,7 @@
 export const alarms = {
   title: "Alarms",
+  "severity-low": "low",
+  "severity-medium": "medium",
+  "severity-high": "high",
+  "severity-critical": "critical",
 } as const;
