@@ -46,6 +46,7 @@ from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, forma
 from twinproof.twin.columns import COLUMNS, parse_columns
 from twinproof.twin.grants import Capability, Scope
 from twinproof.twin.prediction import Prediction, Read
+from twinproof.twin.statement import Statement
 
 UNIT = "{cycle}"
 BELOW = 30.0
@@ -67,21 +68,27 @@ class Wear(Rig):
         self.left = iter(strangers()[0].rows())
         terms = self.agree(unit=keccak(UNIT.encode()))
         self.policy(unit=UNIT)
-        while not (said := self.read()) or not 0.0 < said.lower < BELOW / 2:
-            pass
+        read = [self.row()]
+        while not (said := self.honest()) or not 0.0 < said.lower < BELOW / 2:
+            read.append(self.row())
+        self.take(*read)
         # A log's first anchor is due by itself.
         assert self.anchoring.step()
         self.terms_agreed = terms
 
     def read(self) -> Prediction | None:
         """The next row becomes an entry; the honest prediction after it, not stated."""
+        self.take(self.row())
+        return self.honest()
+
+    def row(self) -> Statement:
+        """The next row's statement, which the log is to take."""
         row: Row = next(self.left)
         said = self.script.say(RECORDER, TWIN, COLUMNS, payload(row), at=int(self.clock()))
-        self.take(said)
         for found in self.rows.take(parse_columns(said.payload, START)):
             self.replayer.take(found)
         self.reads = (Read(RECORDER.issuer, 0, said.seq, said.digest),)
-        return self.honest()
+        return said
 
     def honest(self) -> Prediction | None:
         return state_forecast(self.replayer.forecast(), predictor(), self.reads, len(self.script))
