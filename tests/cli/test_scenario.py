@@ -16,6 +16,7 @@ from tests.builders import ORIGIN, START
 from tests.cli.rig import Cli
 from tests.node.forecast_rig import FLEET, RECORDER, opened, rows_of, trained, twin
 from tests.simulation.conftest import build_fmu  # noqa: F401 - a fixture
+from twinproof.cli.demo_node import NodeProcess
 from twinproof.node.blobs import Blobs
 from twinproof.node.node import read_node
 from twinproof.proof import cbor
@@ -204,6 +205,19 @@ def test_a_stated_result_is_found_in_the_bundle(cli: Cli, folder: Path, tmp_path
     cli("prove", f"https://{ORIGIN}", "-o", tmp_path / "log.twinproof", "--folder", folder)
     again = cli.json("scenario", "rerun", result, file, *sources, "--bundle", tmp_path / "log.twinproof")
     assert [each["index"] for each in again["stated"]] == [told["index"], about_log["index"]]
+
+
+def test_a_result_is_stated_through_a_running_node(
+    cli: Cli, folder: Path, tmp_path: Path, serve: Callable[[Path], NodeProcess]
+) -> None:
+    file = tmp_path / "s.json"
+    drafted(cli, folder, "decision", file)
+    url = serve(folder).url
+    told = cli.json("scenario", "run", file, "-o", tmp_path / "r", "--folder", folder, "--state", "--url", url)
+    attestations = cli.json("twin", "show", f"https://{ORIGIN}", "--url", url)["attestations"]
+    assert [each["entry"] for each in attestations] == [told["index"]]
+    wrong = cli.error("scenario", "run", file, "-o", tmp_path / "q", "--folder", folder, "--url", url, code=2)
+    assert "--state" in wrong["message"]
 
 
 def said_by(folder: Path, index: int) -> str:

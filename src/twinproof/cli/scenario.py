@@ -119,6 +119,8 @@ def run(
     """
     if state_too and folder is None:
         raise click.UsageError("--state keeps the files in a node's folder: give --folder NODE.")
+    if not state_too and any((about, url, key_file, issuer)):
+        raise click.UsageError("--about, --url, --key and --iss are for --state.")
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists; give another name or --force")
     data, found = _read(file)
