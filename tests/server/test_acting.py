@@ -1,0 +1,524 @@
+"""Acting by the API: from a part's passport to an order that is paid, by two parties whose accounts one node holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.builders import TWIN
+from tests.server.parties_rig import HOUR, NUMBER, PART, POOR, PRICE, SPARE, SUPPLIER, TECHNICIAN, Parties, parties_rig
+from twinproof.chain.parts import token_id_of
+from twinproof.server import ledger_shapes as shapes
+from twinproof.twin.installation import INSTALLATION, Installation, format_installation
+
+TRANSACTIONS = "/api/v1/transactions"
+IDS = count()
+
+
+@pytest.fixture(scope="module")
+def us(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
+    with parties_rig(tmp_path_factory.mktemp("parties") / "node") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(us: Parties) -> TestClient:
+    return us.client("all", "operate")
+
+
+def ask(client: TestClient, action: str, by: str, *, dry: bool = False, id_: str | None = None, sign: str = "node",
+        **arguments: Any) -> Any:  # fmt: skip
+    question: dict[str, Any] = {"action": action, "arguments": arguments, "from": by, "sign": sign, "dry": dry}
+    if not dry and sign == "node":
+        question["id"] = id_ or f"test-{next(IDS):08}"
+    return client.post(TRANSACTIONS, json=question)
+
+
+def do(client: TestClient, action: str, by: str, **arguments: Any) -> Any:
+    """Dry first, which sends nothing; then for good. The transaction's outcome."""
+    tried = ask(client, action, by, dry=True, **arguments)
+    assert tried.status_code == 200, tried.text
+    shapes.TransactionAnswer.model_validate(tried.json())
+    assert tried.json()["hash"] is None
+    sent = ask(client, action, by, **arguments)
+    assert sent.status_code == 200, sent.text
+    body = sent.json()
+    assert (body["to"], body["data"], body["value"]) == tuple(tried.json()[name] for name in ("to", "data", "value"))
+    outcome = get(client, f"{TRANSACTIONS}/{body['hash']}")
+    shapes.TransactionStatus.model_validate(outcome)
+    assert (outcome["state"], outcome["final"], outcome["from"]) == ("mined", True, by)
+    assert int(outcome["fee_wei"]) > 0
+    return body
+
+
+def refused(answer: Any, status: int = 409) -> str:
+    assert answer.status_code == status, answer.text
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+def get(client: TestClient, path: str, **query: Any) -> Any:
+    answer = client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def order_of(client: TestClient, key: str) -> Any:
+    body = get(client, f"/api/v1/orders/{key}")
+    shapes.OrderDetail.model_validate(body)
+    return body
+
+
+def open_to(body: Any) -> set[tuple[str, str | None]]:
+    """(action, who) of what is open."""
+    return {(one["action"], who) for one in body["actions"] for who in (one["by"] or [None])}
+
+
+@pytest.fixture(scope="module")
+def token(us: Parties, client: TestClient) -> str:
+    """The supplier's part, minted by the API."""
+    birth = us.describe(PART, partNumber=NUMBER)
+    assert "NotAccredited" in refused(
+        ask(client, "part.mint", us.supplier, part_number=NUMBER, serial="SN-1", twin=PART, entry=birth)
+    )
+    do(client, "part.accredit", us.operator, manufacturer=us.supplier, accredited=True)
+    do(client, "part.mint", us.supplier, part_number=NUMBER, serial="SN-1", twin=PART, entry=birth)
+    us.follow()
+    return str(token_id_of(SUPPLIER.address, NUMBER, "SN-1"))
+
+
+@pytest.fixture(scope="module")
+def story(us: Parties, client: TestClient, token: str) -> list[str]:
+    """The whole life of an order; the names of its chapters as they were checked."""
+    told: list[str] = []
+    agree(us, client)
+    told.append("agreed")
+    place(us, client)
+    told.append("placed")
+    deliver(us, client, token)
+    told.append("delivered")
+    install(us, client, token)
+    told.append("installed")
+    return told
+
+
+def agree(us: Parties, client: TestClient) -> None:
+    assert us.propose() == 1
+    us.follow()
+    (proposed,) = get(client, "/api/v1/agreements")["items"]
+    assert (proposed["state"], proposed["twins"], proposed["part_number"]) == ("proposed", [TWIN], NUMBER)
+    assert ("agreement.agree", us.supplier) in open_to(proposed)
+    assert "NotAllowed" in refused(ask(client, "agreement.agree", us.operator, agreement="1"))
+    do(client, "agreement.agree", us.supplier, agreement="1")
+    body = do(client, "agreement.fund", us.operator, agreement="1", amount=str(10**18))
+    assert (body["value"], "1 coins" in body["says"]) == (str(10**18), True)
+    us.follow()
+    body = get(client, "/api/v1/agreements")
+    shapes.AgreementList.model_validate(body)
+    (active,) = body["items"]
+    assert (active["state"], active["free"], active["price"]) == ("active", str(10**18), str(PRICE))
+    assert not any(action == "agreement.agree" for action, _ in open_to(active))
+
+
+def place(us: Parties, client: TestClient) -> None:
+    early, late = us.predict(40.0), us.predict(20.0)
+    count_before = us.side.chain.nonce(us.side.sender.address)
+    assert "not anchored yet" in refused(ask(client, "order.place", us.operator, agreement="1", entry=late, dry=True))
+    assert "on its way" in refused(ask(client, "order.place", us.operator, agreement="1", entry=late))
+    assert us.side.chain.nonce(us.side.sender.address) == count_before
+    us.anchor()
+    assert "no order is due" in refused(ask(client, "order.place", us.operator, agreement="1", entry=early))
+    do(client, "order.place", us.operator, agreement="1", entry=late)
+    us.follow()
+    body = order_of(client, "1-1")
+    assert (body["state"], body["told"], body["sub"], body["prediction"]) == ("placed", "placed", TWIN, late)
+    assert (body["deadline"], body["escrow"]["set_aside"]) == (body["since"] + 24 * HOUR, str(PRICE))
+    assert body["escrow"]["free"] == str(10**18 - PRICE)
+    assert open_to(body) == {
+        ("order.accept", us.supplier),
+        ("order.cancel", us.operator),
+        ("order.cancel", us.supplier),
+    }
+    (step,) = body["steps"]
+    assert step["event"] == "OrderPlaced"
+    statement = us.live.node.reader.entry(step["entry"])
+    assert bytes.fromhex(step["transaction"][2:]) in statement
+
+
+def deliver(us: Parties, client: TestClient, token: str) -> None:
+    assert "another party" in refused(ask(client, "order.accept", us.operator, order="1-1"))
+    do(client, "order.accept", us.supplier, order="1-1")
+    body = order_of(client, "1-1")
+    assert (body["state"], body["told"]) == ("accepted", "placed"), "the contract is ahead of the log for a moment"
+    (offer,) = [one for one in body["actions"] if one["action"] == "part.offer"]
+    assert "WrongOffer" in refused(ask(client, "order.ship", us.supplier, order="1-1", token=token))
+    do(client, "part.offer", us.supplier, token=token, **offer["arguments"])
+    do(client, "order.ship", us.supplier, order="1-1", token=token)
+    us.follow()
+    body = order_of(client, "1-1")
+    (taking,) = [one for one in body["actions"] if one["action"] == "part.accept"]
+    assert (taking["by"], taking["arguments"], body["token"]) == ([us.operator], {"token": token}, token)
+    (receive,) = [one for one in body["actions"] if one["action"] == "order.receive"]
+    assert receive["why"] == "the operator accepts the part first"
+    passport = get(client, f"/api/v1/parts/{token}")
+    assert passport["offer"] == {"to": us.operator, "until": taking["until"], "open": True}
+    assert ("part.accept", us.operator) in open_to(passport)
+    assert "NotOffered" in refused(ask(client, "part.accept", us.supplier, token=token))
+    do(client, "part.accept", us.operator, token=token)
+    us.follow()
+    (receive,) = [one for one in order_of(client, "1-1")["actions"] if one["action"] == "order.receive"]
+    assert receive["why"] is None
+    do(client, "order.receive", us.supplier, order="1-1")
+
+
+def install(us: Parties, client: TestClient, token: str) -> None:
+    key = bytes.fromhex(order_of(client, "1-1")["order_key"])
+    said = format_installation(Installation(int(token).to_bytes(32, "big"), key))
+    entry = us.say(TECHNICIAN, TWIN, INSTALLATION, said)
+    us.anchor()
+    do(client, "order.confirm", us.operator, order="1-1", entry=entry)
+    us.follow()
+    body = order_of(client, "1-1")
+    assert (body["state"], body["installation"], body["deadline"]) == ("fulfilled", entry, None)
+    assert body["escrow"]["owed"] == {us.supplier: str(PRICE), us.operator: "0"}
+    assert open_to(body) == {("withdraw", us.supplier)}
+    do(client, "withdraw", us.supplier)
+    assert order_of(client, "1-1")["actions"] == []
+    assert "nothing is owed" in refused(ask(client, "withdraw", us.supplier))
+
+
+def test_an_order_from_its_prediction_to_the_money(story: list[str], us: Parties, client: TestClient) -> None:
+    assert story == ["agreed", "placed", "delivered", "installed"]
+    body = order_of(client, "1-1")
+    assert [step["event"] for step in body["steps"]] == [
+        "OrderPlaced", "OrderAccepted", "OrderShipped", "OrderReceived", "OrderFulfilled",
+    ]  # fmt: skip
+    assert [step["entry"] for step in body["steps"]] == sorted(step["entry"] for step in body["steps"])
+    listed = get(client, "/api/v1/orders", sub=TWIN, state="fulfilled")
+    shapes.OrderList.model_validate(listed)
+    (item,) = listed["items"]
+    assert {name: body[name] for name in item} == item
+    assert get(client, "/api/v1/orders", state="placed")["items"] == []
+    assert get(client, "/api/v1/orders", after="1-1")["items"] == []
+
+
+def test_a_passport_tells_custody_and_birth(story: list[str], us: Parties, client: TestClient, token: str) -> None:
+    body = get(client, f"/api/v1/parts/{token}")
+    shapes.Passport.model_validate(body)
+    assert [(step["event"], step["from"], step["to"]) for step in body["custody"]] == [
+        ("Minted", None, us.supplier),
+        ("Offered", us.supplier, us.operator),
+        ("HandedOver", us.supplier, us.operator),
+    ]
+    assert all(type(step["entry"]) is int and step["block"] > 0 and step["time"] > 0 for step in body["custody"])
+    assert (body["owner"], body["manufacturer"], body["status"], body["told"]) == (
+        us.operator, us.supplier, "InService", True,
+    )  # fmt: skip
+    birth = us.live.states.history(PART, limit=1)[0].entry
+    assert body["birth"]["entry"] == birth
+    assert get(client, f"/api/v1/parts/{int(token):#066x}") == body
+    listed = get(client, "/api/v1/parts", owner=us.operator)
+    shapes.PassportList.model_validate(listed)
+    (item,) = listed["items"]
+    assert (item["part_number"], item["serial"], item["sub"]) == (NUMBER, "SN-1", PART)
+    assert get(client, "/api/v1/parts", owner=us.supplier)["items"] == []
+
+
+def test_parts_in_a_part_and_one_that_the_log_does_not_know(
+    story: list[str], us: Parties, client: TestClient, token: str
+) -> None:
+    birth = us.describe(SPARE, serial="1")
+    do(client, "part.accredit", us.operator, manufacturer=us.operator, accredited=True)
+    do(client, "part.mint", us.operator, part_number="X-1", serial="1", twin=SPARE, entry=birth)
+    unknown = "https://fleet.example/blade/unknown"
+    do(client, "part.mint", us.operator, part_number="X-1", serial="2", twin=unknown, entry=birth)
+    child, stranger = (str(token_id_of(us.side.sender.address, "X-1", serial)) for serial in "12")
+    do(client, "part.install", us.operator, token=child, parent=token)
+    do(client, "part.status", us.operator, token=stranger, status="Quarantined", entry=birth)
+    us.follow()
+    body = get(client, f"/api/v1/parts/{token}")
+    assert body["children"] == [{"token": child, "sub": SPARE}]
+    inner = get(client, f"/api/v1/parts/{child}")
+    assert (inner["parent"], inner["parent_sub"]) == (token, PART)
+    assert ("part.remove", us.operator) in open_to(inner)
+    assert not any(action == "part.offer" for action, _ in open_to(inner))
+    other = get(client, f"/api/v1/parts/{stranger}")
+    shapes.Passport.model_validate(other)
+    assert (other["told"], other["sub"], other["status"], other["serial"]) == (False, None, "Quarantined", "2")
+    assert [step["event"] for step in other["custody"]] == ["Minted", "StatusChanged"]
+    # The assembly changes hands with all that is in it, and names it.
+    do(client, "part.offer", us.operator, token=token, to=us.supplier, until=int(us.clock()) + HOUR)
+    (taking,) = [one for one in get(client, f"/api/v1/parts/{token}")["actions"] if "accept" in one["action"]]
+    assert (taking["action"], taking["arguments"]["inside"]) == ("part.accept-assembly", [child])
+    do(client, taking["action"], us.supplier, **taking["arguments"])
+    us.follow()
+    assert {item["token"] for item in get(client, "/api/v1/parts", owner=us.supplier)["items"]} == {token, child}
+
+
+def test_the_same_id_sends_once(story: list[str], us: Parties, client: TestClient) -> None:
+    arguments: dict[str, Any] = {"agreement": "1", "amount": "1000"}
+    nonce = us.side.chain.nonce(us.side.sender.address)
+    answers = [ask(client, "agreement.fund", us.operator, id_="once-only", **arguments) for _ in range(3)]
+    assert len({answer.json()["hash"] for answer in answers}) == 1
+    assert us.side.chain.nonce(us.side.sender.address) == nonce + 1
+    assert answers[0].json()["gas"] is not None
+    assert answers[1].json()["gas"] is None
+    for changed in ({"agreement": "1", "amount": "1001"}, {}):
+        by = us.supplier if not changed else us.operator
+        refused(ask(client, "agreement.fund", by, id_="once-only", **(changed or arguments)), 400)
+    assert us.side.chain.nonce(us.side.sender.address) == nonce + 1
+
+
+def test_an_id_stands_although_what_it_needed_is_gone(story: list[str], us: Parties, client: TestClient) -> None:
+    """A suspension that is asked for twice with one id is the first one, though trying it out anew would fail."""
+    first = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement="1")
+    assert first.status_code == 200, first.text
+    again = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement="1")
+    assert (again.status_code, again.json()["hash"]) == (200, first.json()["hash"])
+    assert "AgreementEnded" in refused(ask(client, "agreement.end", us.supplier, agreement="1"))
+
+
+def test_dry_and_wallet_send_nothing(story: list[str], us: Parties, client: TestClient) -> None:
+    before = [us.side.chain.nonce(account) for account in (us.side.sender.address, SUPPLIER.address)]
+    head = us.side.chain.head().number
+    size = us.live.node.reader.head().size
+    body = ask(client, "part.accredit", us.operator, dry=True, manufacturer=us.supplier, accredited=False).json()
+    assert (body["hash"], body["says"]) == (
+        None, f"Sets whether the manufacturer {checksummed(us.supplier)} may mint parts: no.",
+    )  # fmt: skip
+    assert int(body["fee_wei"]) <= int(body["most_wei"])
+    wallet = ask(client, "part.accredit", us.operator, sign="wallet", manufacturer=us.supplier, accredited=False)
+    assert wallet.status_code == 200
+    assert wallet.json() == body
+    assert before == [us.side.chain.nonce(account) for account in (us.side.sender.address, SUPPLIER.address)]
+    assert (us.side.chain.head().number, us.live.node.reader.head().size) == (head, size)
+
+
+def checksummed(address: str) -> str:
+    from twinproof.chain.forms import address_name
+
+    return address_name(bytes.fromhex(address[2:]))
+
+
+def test_who_cannot_pay_sends_nothing(story: list[str], us: Parties, client: TestClient) -> None:
+    poor = f"0x{POOR.address.hex()}"
+    for dry in (True, False):
+        answer = ask(client, "withdraw", poor, dry=dry)
+        assert refused(answer)
+        answer = ask(client, "part.accept", poor, dry=dry, token="5")
+        assert refused(answer)
+    answer = ask(client, "agreement.fund", us.supplier, agreement="1", amount=str(10**30))
+    refused(answer)
+    assert us.side.chain.nonce(POOR.address) == 0
+
+
+def test_an_account_that_the_node_does_not_hold_signs_by_wallet_alone(us: Parties, client: TestClient) -> None:
+    stranger = "0x" + "11" * 20
+    assert "Sign with a wallet" in refused(ask(client, "withdraw", stranger), 404)
+
+
+def test_accounts_are_those_held(us: Parties, client: TestClient) -> None:
+    body = get(client, "/api/v1/accounts")
+    shapes.AccountList.model_validate(body)
+    assert [(item["name"], item["address"]) for item in body["items"]] == [
+        ("node", us.operator),
+        ("poor", f"0x{POOR.address.hex()}"),
+        ("supplier", us.supplier),
+    ]
+    assert [int(item["balance_wei"]) > 0 for item in body["items"]] == [True, False, True]
+
+
+HOSTILE: list[tuple[dict[str, Any], str]] = [
+    ({"action": "part.steal"}, "action"),
+    ({"arguments": {"order": "1-1", "more": 1}}, "arguments"),
+    ({"arguments": {}}, "arguments.order"),
+    ({"arguments": {"order": 1}}, "arguments.order"),
+    ({"arguments": {"order": "1-0"}}, "arguments.order"),
+    ({"arguments": {"order": "1-4294967296"}}, "arguments.order"),
+    ({"arguments": {"order": "\u0663-\u0661"}}, "arguments.order"),
+    ({"arguments": {"order": "9-1"}}, ""),
+    ({"action": "part.accept", "arguments": {"token": str(2**256)}}, "arguments.token"),
+    ({"action": "part.accept", "arguments": {"token": "-1"}}, "arguments.token"),
+    ({"action": "part.accept", "arguments": {"token": "0x1"}}, "arguments.token"),
+    ({"action": "part.accept", "arguments": {"token": True}}, "arguments.token"),
+    ({"action": "part.status", "arguments": {"token": "5", "status": "Stolen"}}, "arguments.status"),
+    ({"action": "part.status", "arguments": {"token": "5", "status": "Removed", "entry": -1}}, "arguments.entry"),
+    ({"action": "part.status", "arguments": {"token": "5", "status": "Removed", "entry": 10**9}}, ""),
+    ({"action": "part.offer", "arguments": {"token": "5", "to": "0x5", "until": 5}}, "arguments.to"),
+    ({"action": "part.offer", "arguments": {"token": "5", "to": "0x" + "11" * 20, "until": 2**60}}, "arguments.until"),
+    ({"action": "agreement.fund", "arguments": {"agreement": "1", "amount": "1e18"}}, "arguments.amount"),
+    ({"action": "agreement.fund", "arguments": {"agreement": "1", "amount": str(2**128)}}, "arguments.amount"),
+    ({"action": "part.mint", "arguments": {"part_number": "a\n", "serial": "1", "twin": PART, "entry": 1}},
+     "arguments.part_number"),
+    ({"action": "part.mint", "arguments": {"part_number": "a", "serial": "1", "twin": "no iri", "entry": 1}},
+     "arguments.twin"),
+    ({"action": "part.accept-assembly", "arguments": {"token": "5", "inside": []}}, "arguments.inside"),
+    ({"from": "0x11"}, "from"),
+    ({"from": None}, "from"),
+    ({"sign": "me"}, "sign"),
+    ({"dry": "no"}, "dry"),
+    ({"id": None}, "id"),
+    ({"id": "short"}, "id"),
+    ({"id": "with space in it"}, "id"),
+    ({"more": 1}, "more"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_questions_are_refused_by_name(us: Parties, client: TestClient, number: int) -> None:
+    change, field = HOSTILE[number]
+    question = {"action": "order.accept", "arguments": {"order": "1-1"}, "from": us.supplier, "sign": "node",
+                "id": f"hostile-{number:04}"}  # fmt: skip
+    before = us.side.chain.head().number
+    answer = client.post(TRANSACTIONS, json={**question, **change})
+    assert answer.status_code == (400 if field else 404), answer.text
+    if field:
+        assert answer.json()["field"].startswith(field)
+    assert us.side.chain.head().number == before
+
+
+def test_acting_takes_a_token_that_covers_it(story: list[str], us: Parties, token: str) -> None:
+    question = {"action": "part.cancel-offer", "arguments": {"token": token}, "from": us.supplier, "sign": "node",
+                "id": "not-covered"}  # fmt: skip
+    assert us.client().post(TRANSACTIONS, json=question).status_code == 401, "on loopback, too"
+    assert us.client("all").post(TRANSACTIONS, json=question).status_code == 403
+    elsewhere = us.client("operate", f"twin:{TWIN}")
+    assert elsewhere.post(TRANSACTIONS, json=question).status_code == 403
+    assert elsewhere.post(TRANSACTIONS, json={**question, "action": "withdraw", "arguments": {}}).status_code == 403
+    assert us.client("operate", f"twin:{PART}").post(TRANSACTIONS, json=question).status_code == 409
+
+
+def test_reading_is_cut_to_what_a_token_covers(story: list[str], us: Parties, token: str) -> None:
+    blade, engine = us.client(f"twin:{PART}", here=False), us.client(f"twin:{TWIN}", here=False)
+    assert [item["sub"] for item in get(blade, "/api/v1/parts")["items"]] == [PART]
+    assert get(blade, "/api/v1/orders")["items"] == []
+    assert get(blade, "/api/v1/agreements")["items"] == []
+    assert blade.get("/api/v1/orders/1-1").status_code == 403
+    assert blade.get("/api/v1/orders", params={"sub": TWIN}).status_code == 403
+    assert engine.get(f"/api/v1/parts/{token}").status_code == 403
+    assert engine.get("/api/v1/parts/5").status_code == 404
+    assert [item["order"] for item in get(engine, "/api/v1/orders")["items"]] == ["1-1"]
+    assert engine.get("/api/v1/accounts").status_code == 403
+    assert get(blade, f"/api/v1/parts/{token}")["children"][0]["sub"] is None
+
+
+def test_what_is_not_there(us: Parties, client: TestClient) -> None:
+    for path in ("/api/v1/orders/7-1", "/api/v1/parts/5", f"{TRANSACTIONS}/0x{'00' * 32}"):
+        assert client.get(path).status_code == 404, path
+    for path in ("/api/v1/orders/x", "/api/v1/orders/1-0", "/api/v1/parts/01", f"/api/v1/parts/{2**256}",
+                 f"{TRANSACTIONS}/0x11", "/api/v1/orders?after=9", "/api/v1/parts?owner=me"):  # fmt: skip
+        assert client.get(path).status_code == 400, path
+
+
+def test_a_transaction_of_somebody_elses_is_told_of(us: Parties, client: TestClient) -> None:
+    block = us.side.chain.block(1)
+    assert block is not None
+    body = get(client, f"{TRANSACTIONS}/0x{block.transactions[0].hex()}")
+    shapes.TransactionStatus.model_validate(body)
+    assert (body["state"], body["block"], body["final"]) == ("mined", 1, True)
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+def test_a_command_is_stated_once_and_names_the_token(us: Parties, client: TestClient) -> None:
+    question = {"sub": TWIN, "name": "wash", "input": {"minutes": 5}, "id": "wash-0001"}
+    first = client.post("/api/v1/commands", json=question)
+    shapes.Stated.model_validate(first.json())
+    again = client.post("/api/v1/commands", json=question)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert client.post("/api/v1/commands", json={**question, "name": "dry"}).status_code == 400
+    entry = get(client, f"/api/v1/log/entries/{first.json()['entry']}")
+    token = client.headers["authorization"].removeprefix("Bearer tp_")[:16]
+    assert entry["payload"] == {"name": "wash", "input": {"minutes": 5}, "text": f"console, token {token}"}
+    assert (entry["iss"].endswith("#console"), entry["digest"]) == (True, first.json()["digest"])
+    free = [client.post("/api/v1/commands", json={"sub": TWIN, "name": "wash"}).status_code for _ in range(2)]
+    assert free == [201, 201]
+
+
+def test_what_is_desired_reaches_the_state(us: Parties, client: TestClient) -> None:
+    said = client.post("/api/v1/desired", json={"sub": TWIN, "set": {"mode": "eco", "speed": 9.5}}).json()
+    state = get(client, "/api/v1/state", sub=TWIN, at_least=said["entry"])
+    assert {name: held["value"] for name, held in state["desired"].items()} == {"mode": "eco", "speed": 9.5}
+    assert state["requests"][-1]["id"] == said["digest"]
+    client.post("/api/v1/desired", json={"sub": TWIN, "unset": ["speed", "mode"]})
+
+
+def test_an_alarm_is_answered(us: Parties, client: TestClient) -> None:
+    path = "/api/v1/alarms/response"
+    question = {"sub": TWIN, "rule": "hot", "transition": "acknowledge"}
+    assert "stands" in refused(client.post(path, json=question), 404)
+    until = int(us.clock()) + HOUR
+    shelved = client.post(path, json={**question, "transition": "shelve", "until": until, "text": "sensor on order"})
+    assert shelved.status_code == 201
+    state = get(client, "/api/v1/state", sub=TWIN, at_least=shelved.json()["entry"])
+    assert state["alarms"]["hot"]["shelved_until"] == until
+    entry = get(client, f"/api/v1/log/entries/{shelved.json()['entry']}")
+    assert entry["payload"]["text"].startswith("sensor on order (console, token ")
+    assert client.post(path, json={**question, "transition": "unshelve"}).status_code == 201
+
+
+STATEMENTS: list[tuple[str, dict[str, Any], int]] = [
+    ("commands", {"sub": TWIN, "name": ""}, 400),
+    ("commands", {"sub": TWIN, "name": " x"}, 400),
+    ("commands", {"sub": "no iri", "name": "x"}, 400),
+    ("commands", {"sub": "urn:example:nobody", "name": "x"}, 404),
+    ("commands", {"sub": TWIN, "name": "x", "deadline": 0}, 400),
+    ("commands", {"sub": TWIN, "name": "x", "deadline": "5"}, 400),
+    ("commands", {"sub": TWIN, "name": "x", "input": 2**64}, 400),
+    ("commands", {"sub": TWIN, "name": "x", "input": [[[[[[[[[[[1]]]]]]]]]]]}, 400),
+    ("commands", {"sub": TWIN, "name": "x", "text": "mine"}, 400),
+    ("desired", {"sub": TWIN}, 400),
+    ("desired", {"sub": TWIN, "set": {"a": 1}, "unset": ["a"]}, 400),
+    ("desired", {"sub": TWIN, "unset": ["a", "a"]}, 400),
+    ("alarms/response", {"sub": TWIN, "rule": "hot", "transition": "raise"}, 400),
+    ("alarms/response", {"sub": TWIN, "rule": "hot", "transition": "shelve"}, 400),
+    ("alarms/response", {"sub": TWIN, "rule": "HOT", "transition": "acknowledge"}, 400),
+]
+
+
+@pytest.mark.parametrize("number", range(len(STATEMENTS)))
+def test_hostile_statements_are_refused(us: Parties, client: TestClient, number: int) -> None:
+    path, question, status = STATEMENTS[number]
+    size = us.live.node.reader.head().size
+    answer = client.post(f"/api/v1/{path}", json=question)
+    assert answer.status_code == status, answer.text
+    assert us.live.node.reader.head().size == size
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", '"\\ud800"', "1e400"])
+def test_what_json_has_not_is_refused(us: Parties, client: TestClient, text: str) -> None:
+    body = f'{{"sub": "{TWIN}", "name": "x", "input": {text}}}'
+    answer = client.post("/api/v1/commands", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+
+
+def test_a_command_takes_a_token_that_covers_the_twin(us: Parties) -> None:
+    question = {"sub": TWIN, "name": "wash"}
+    assert us.client("all").post("/api/v1/commands", json=question).status_code == 403
+    assert us.client("operate", f"twin:{PART}").post("/api/v1/commands", json=question).status_code == 403
+    assert us.client("operate", f"twin:{TWIN}").post("/api/v1/commands", json=question).status_code == 201
+
+
+def test_without_a_grant_the_answer_says_what_to_do(tmp_path: Path) -> None:
+    from tests.server.live_rig import live_rig
+    from twinproof.node.service_keys import CONSOLE
+
+    with live_rig(tmp_path / "node") as rig:
+        client = rig.client(token=rig.token("all", "operate"))
+        question = {"sub": TWIN, "name": "wash", "input": 5}
+        assert "twinproof console enable" in refused(client.post("/api/v1/commands", json=question), 403)
+        CONSOLE.key(rig.live.node.folder, rig.live.node.config.origin)
+        assert "twinproof console enable" in refused(client.post("/api/v1/commands", json=question), 403)
+        CONSOLE.enable(rig.live.node, CONSOLE.key(rig.live.node.folder, rig.live.node.config.origin))
+        assert client.post("/api/v1/commands", json=question).status_code == 201
+        assert refused(client.post(TRANSACTIONS, json={
+            "action": "withdraw", "arguments": {}, "from": "0x" + "11" * 20, "sign": "wallet"}), 404)  # fmt: skip
+        for path in ("orders", "parts", "agreements", "accounts"):
+            assert get(client, f"/api/v1/{path}")["items"] == []
