@@ -131,18 +131,23 @@ export interface Stated {
   digest: string;
 }
 
-export const sendCommand = (sub: string, name: string, input: Json | undefined, deadline: number | undefined): Promise<Stated> =>
-  post<Stated>("commands", { sub, name, ...(input === undefined ? {} : { input }), ...(deadline === undefined ? {} : { deadline }) });
+/** Name of one act: sent twice, it is stated once. */
+export function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (one) => one.toString(16).padStart(2, "0")).join("");
+}
 
-export const sendDesired = (sub: string, name: string, value: Json | undefined): Promise<Stated> =>
-  post<Stated>("desired", value === undefined ? { sub, unset: [name] } : { sub, set: { [name]: value } });
+const given = <T>(name: string, value: T | undefined): Record<string, T> => (value === undefined ? {} : { [name]: value });
+
+export const sendCommand = (id: string, sub: string, name: string, input: Json | undefined, deadline: number | undefined): Promise<Stated> =>
+  post<Stated>("commands", { id, sub, name, ...given("input", input), ...given("deadline", deadline) });
+
+export const sendDesired = (id: string, sub: string, name: string, value: Json): Promise<Stated> =>
+  post<Stated>("desired", { id, sub, set: { [name]: value } });
 
 export type Response = "acknowledge" | "shelve" | "unshelve";
 
-export const sendResponse = (sub: string, rule: string, transition: Response, until?: number, text?: string): Promise<Stated> =>
-  post<Stated>("alarms/response", {
-    sub, rule, transition, ...(until === undefined ? {} : { until }), ...(text ? { text } : {}),
-  });
+export const sendResponse = (id: string, sub: string, rule: string, transition: Response, until?: number, text?: string): Promise<Stated> =>
+  post<Stated>("alarms/response", { id, sub, rule, transition, ...given("until", until), ...given("text", text || undefined) });
 
 /** What a statement names by its SHA-256. */
 export const getBlob = (digest: string, signal?: AbortSignal): Promise<Uint8Array> => bytes(`blobs/${digest}`, {}, signal);

@@ -6,8 +6,22 @@ import type { Palette } from "./palette";
 
 const FONT = "12px system-ui, sans-serif";
 
-export function xAxis(palette: Palette, label?: string): uPlot.Axis {
+/** Least step in seconds, its form, and what stands below the first one and where the day or year changes. */
+const DAY = "\n{D} {MMM}";
+const YEAR = "\n{YYYY}";
+const TIMES: (string | number | null)[][] = [
+  [86400 * 365, "{YYYY}", null, null, null, null, null, null, 1],
+  [86400 * 28, "{MMM}", YEAR, null, null, null, null, null, 1],
+  [86400, "{D} {MMM}", YEAR, null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", DAY, null, DAY, null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", DAY, null, DAY, null, null, null, 1],
+  [0.001, ":{ss}.{fff}", "\n{HH}:{mm}", null, null, null, "\n{HH}:{mm}", null, 1],
+];
+
+/** `label` names numbers; times need none. */
+export function xAxis(palette: Palette, label?: string, time = label === undefined): uPlot.Axis {
   return {
+    ...(time ? { values: TIMES, space: 72 } : {}),
     stroke: palette.muted,
     font: FONT,
     labelFont: FONT,

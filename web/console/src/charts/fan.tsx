@@ -69,7 +69,7 @@ function fanOptions(unit: string, time: boolean, xLabel: string | undefined, kno
       ],
       bands: [{ series: [2, 3], fill: faint(first, 0.18) }],
       scales: { x: { time }, y: { range: padded } },
-      axes: [xAxis(palette, time ? undefined : xLabel), yAxis(palette, "y", unit)],
+      axes: [xAxis(palette, time ? undefined : (xLabel ?? "")), yAxis(palette, "y", unit)],
       legend: { show: false },
       padding: [8, 12, 0, 0],
       cursor: { y: false, drag: { x: false, y: false } },

@@ -86,7 +86,10 @@ function total(series: BucketSeries): number {
 function overall(answers: readonly Buckets[]): Span | null {
   const grids = answers.flatMap((answer) => (answer.grid ? [answer.grid] : []));
   if (!grids.length) return null;
-  return { start: Math.min(...grids.map((grid) => grid.start)), end: Math.max(...grids.map((grid) => grid.end)) };
+  const start = Math.min(...grids.map((grid) => grid.start));
+  const end = Math.max(...grids.map((grid) => grid.end));
+  // A single reading stands in the middle of a minute.
+  return end - start < 0.001 ? { start: start - 30, end: end + 30 } : { start, end };
 }
 
 function inOrder(tracks: Track[]): Track[] {

@@ -71,10 +71,9 @@ export function Series({ signals, label, newest = null, height = 260, initial = 
 function describe(loaded: Loaded): string {
   const gaps = loaded.tracks.reduce((sum, track) => sum + track.gaps.length, 0);
   if (!loaded.tracks.length) return loaded.span ? t("charts.empty") : t("charts.emptyAll");
-  const readings = loaded.readings.toLocaleString("en");
   const first = loaded.width === null
-    ? t("charts.points", { readings })
-    : t("charts.buckets", { readings, span: duration(loaded.width) });
+    ? t("charts.points", { n: loaded.readings })
+    : t("charts.buckets", { n: loaded.readings, span: duration(loaded.width) });
   return gaps ? `${first} · ${t("charts.gaps", { n: gaps })}` : first;
 }
 

@@ -1,8 +1,10 @@
 // What acting has in common: who may, what was refused, what became of it.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { JSX } from "react";
+import { useState } from "react";
 
 import type { Stated } from "../../api/twin";
+import { newId } from "../../api/twin";
 import { adviceOn, Icon, say } from "../../parts";
 import { useSession } from "../../session/session";
 import { t } from "../../strings/en";
@@ -27,11 +29,12 @@ export interface Acting {
   reset: () => void;
 }
 
-/** Send once; tell the entry, and ask for the twin's state anew. */
-export function useActing(send: () => Promise<Stated>, done: () => void): Acting {
+/** Send once, however often it is pressed or sent again; tell the entry, and ask for the twin's state anew. */
+export function useActing(send: (id: string) => Promise<Stated>, done: () => void): Acting {
   const queries = useQueryClient();
+  const [id] = useState(newId);
   const mutation = useMutation({
-    mutationFn: send,
+    mutationFn: () => send(id),
     onSuccess: async (stated) => {
       say(t("twin.sent", { entry: String(stated.entry) }));
       done();

@@ -11,7 +11,7 @@ import { ReadsOnly, Refusal, useActing, useOperates } from "./acting";
 
 export const SEVERITY: Record<string, Level> = { critical: "act", high: "act", medium: "watch", low: "watch" };
 
-interface Asked {
+export interface Asked {
   rule: string;
   response: Response;
 }
@@ -86,12 +86,12 @@ function Alarm({ name, alarm, rule, onAsk }: AlarmProps): JSX.Element {
 const HOURS = [1, 8, 24, 168];
 const VERBS = { acknowledge: "twin.acknowledge", shelve: "twin.shelve", unshelve: "twin.unshelve" } as const;
 
-function RespondDialog({ sub, asked, onClose }: { sub: string; asked: Asked; onClose: () => void }): JSX.Element {
+export function RespondDialog({ sub, asked, onClose }: { sub: string; asked: Asked; onClose: () => void }): JSX.Element {
   const [text, setText] = useState("");
   const [hours, setHours] = useState(8);
   const shelving = asked.response === "shelve";
   const until = shelving ? Math.floor(Date.now() / 1000) + hours * 3600 : undefined;
-  const acting = useActing(() => sendResponse(sub, asked.rule, asked.response, until, text.trim()), onClose);
+  const acting = useActing((id) => sendResponse(id, sub, asked.rule, asked.response, until, text.trim()), onClose);
   return (
     <Dialog
       open onClose={onClose} title={t("twin.respondTitle", { rule: asked.rule })}
@@ -112,7 +112,7 @@ function RespondDialog({ sub, asked, onClose }: { sub: string; asked: Asked; onC
           </Field>
         ) : null}
         <Field label={`${t("twin.note")} (${t("common.optional")})`}>
-          {(control) => <input {...control} maxLength={500} value={text} onChange={(event) => setText(event.target.value)} />}
+          {(control) => <input {...control} maxLength={400} value={text} onChange={(event) => setText(event.target.value)} />}
         </Field>
         <Refusal error={acting.error} />
       </div>

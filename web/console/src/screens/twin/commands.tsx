@@ -27,7 +27,7 @@ export function CommandsPanel({ sub, model, named: hasModel }: { sub: string; mo
               <li key={name}>
                 <div>
                   <strong>{named(command.display_name, name)}</strong>
-                  <p className="small muted">{named(command.description, "")}</p>
+                  {named(command.description, "") ? <p className="small muted">{named(command.description, "")}</p> : null}
                 </div>
                 {operates ? <Button small icon="play" onClick={() => setOpen(name)}>{t("twin.run")}<span className="hidden"> {named(command.display_name, name)}</span></Button> : null}
               </li>
@@ -51,9 +51,9 @@ function CommandDialog({ sub, name, command, onClose }: { sub: string; name: str
   const signer = useSigner();
   const { request } = command;
   const label = named(command.display_name, name);
-  const send = (): ReturnType<typeof sendCommand> => {
+  const send = (id: string): ReturnType<typeof sendCommand> => {
     const seconds = Number(limit);
-    return sendCommand(sub, name, input?.value, seconds ? Math.floor(Date.now() / 1000) + seconds : undefined);
+    return sendCommand(id, sub, name, input?.value, seconds ? Math.floor(Date.now() / 1000) + seconds : undefined);
   };
   const acting = useActing(send, onClose);
   const check = (event: FormEvent): void => {

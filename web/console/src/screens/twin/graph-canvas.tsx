@@ -9,6 +9,7 @@ import { shortIri } from "../../parts";
 import { navigate, paths } from "../../route";
 import type { Neighbourhood } from "./relations-data";
 
+const LARGEST = 1.25;
 /** Cytoscape would add a style element, which this page's policy refuses, unless one of this id is there. */
 const STYLE_ID = "__________cytoscape_stylesheet";
 
@@ -54,16 +55,22 @@ export function GraphCanvas({ sub, found, label }: { sub: string; found: Neighbo
       container: element,
       elements: elements(sub, found),
       style: styles(readPalette(element)),
-      layout: { name: "concentric", concentric: (node) => (node.data("self") === true ? 10 : node.degree()), levelWidth: () => 2, minNodeSpacing: 36, animate: false, padding: 24 },
+      layout: { name: "concentric", concentric: (node) => (node.data("self") === true ? 10 : node.degree()), levelWidth: () => 2, minNodeSpacing: 70, nodeDimensionsIncludeLabels: true, animate: false, padding: 24 },
       minZoom: 0.3, maxZoom: 3, userZoomingEnabled: false, boxSelectionEnabled: false, autounselectify: true,
     });
     graph.on("tap", "node", (event) => {
       const node: cytoscape.NodeSingular = event.target;
       if (node.id() !== sub) navigate(paths.twin(node.id()));
     });
+    const fit = (): void => {
+      graph.fit(undefined, 24);
+      // Two twins need not fill the panel.
+      if (graph.zoom() > LARGEST) graph.zoom(LARGEST).center();
+    };
+    fit();
     const observer = new ResizeObserver(() => {
       graph.resize();
-      graph.fit(undefined, 24);
+      fit();
     });
     observer.observe(element);
     return () => {

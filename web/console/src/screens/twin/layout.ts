@@ -79,9 +79,12 @@ export function propertyGroups(state: State, model: Model | null): Group<Propert
 
 const charted = (reading: LatestReading | null): boolean => typeof reading?.value === "number";
 
-/** Signals that the chart begins with. */
+/** Signals that the chart begins with: the first two numbers of different units, as each gets an axis. */
 export function firstSignals(groups: readonly Group<SignalRow>[]): string[] {
-  return groups.flatMap((group) => group.rows).filter((row) => charted(row.reading)).slice(0, 2).map((row) => row.name);
+  const rows = groups.flatMap((group) => group.rows).filter((row) => charted(row.reading));
+  const [first] = rows;
+  const other = rows.find((row) => row.reading?.unit !== first?.reading?.unit);
+  return [first, other].flatMap((row) => (row ? [row.name] : []));
 }
 
 /** Of a model's identifier the last part and the version. */

@@ -59,6 +59,7 @@ function Shown({ state, name }: { state: State; name: string }): JSX.Element {
         <ChartPanel sub={state.sub} groups={signals} chosen={chosen} />
         <PropertiesPanel sub={state.sub} groups={properties} />
         <CommandsPanel sub={state.sub} model={model} named={state.model !== null} />
+        <RequestsPanel state={state} />
       </div>
       <div className="twin-column">
         <AlarmsPanel state={state} />
@@ -66,7 +67,6 @@ function Shown({ state, name }: { state: State; name: string }): JSX.Element {
           {settled ? <View3d state={state} model={model} name={name} /> : null}
         </Suspense>
         <RelationsPanel state={state} name={name} />
-        <RequestsPanel state={state} />
       </div>
     </div>
   );

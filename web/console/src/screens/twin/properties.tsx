@@ -64,7 +64,7 @@ function DesiredDialog({ sub, row, onClose }: { sub: string; row: PropertyRow; o
   const [error, setError] = useState<string | null>(null);
   const [value, setValue] = useState<Json | undefined>(undefined);
   const signer = useSigner();
-  const acting = useActing(() => sendDesired(sub, row.name, value), onClose);
+  const acting = useActing((id) => sendDesired(id, sub, row.name, value ?? null), onClose);
   const check = (event: FormEvent): void => {
     event.preventDefault();
     const parsed = parseDraft(schema, draft, true);

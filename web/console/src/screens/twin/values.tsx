@@ -30,13 +30,12 @@ export function ValuesPanel({ groups, chosen, choose }: ValuesProps): JSX.Elemen
                 <th scope="col">{t("twin.signal")}</th>
                 <th scope="col" className="number">{t("twin.value")}</th>
                 <th scope="col">{t("twin.measured")}</th>
-                <th scope="col">{t("twin.entry")}</th>
                 <th scope="col">{t("twin.chart")}</th>
               </tr>
             </thead>
             {groups.map((group) => (
               <tbody key={group.title ?? ""}>
-                {group.title ? <tr className="twin-group"><th colSpan={5} scope="rowgroup">{group.title}</th></tr> : null}
+                {group.title ? <tr className="twin-group"><th colSpan={4} scope="rowgroup">{group.title}</th></tr> : null}
                 {group.rows.map((row) => (
                   <ValueRow key={row.name} row={row} chosen={chosen.includes(row.name)} choose={choose} />
                 ))}
@@ -58,10 +57,9 @@ function ValueRow({ row, chosen, choose }: { row: SignalRow; chosen: boolean; ch
       {reading ? (
         <Fragment>
           <td className="number"><Value value={reading.value} unit={reading.unit} /></td>
-          <td><Freshness at={reading.time} /></td>
-          <td><Entry index={reading.entry} /></td>
+          <td><Freshness at={reading.time} entry={reading.entry} /></td>
         </Fragment>
-      ) : <td colSpan={3} className="muted">{t("twin.silent")}</td>}
+      ) : <td colSpan={2} className="muted">{t("twin.silent")}</td>}
       <td>
         {charted ? (
           <label className="twin-check">
@@ -73,11 +71,12 @@ function ValueRow({ row, chosen, choose }: { row: SignalRow; chosen: boolean; ch
   );
 }
 
-function Freshness({ at }: { at: number }): JSX.Element {
+function Freshness({ at, entry }: { at: number; entry: number }): JSX.Element {
   const age = useNow() - at;
   return (
     <span className="row twin-fresh">
       <Time at={at} relative />
+      <Entry index={entry} />
       {age > STALE ? <Status level="unknown" icon="wait" word={t("twin.stale")} title={t("twin.staleTitle", { span: duration(age) })} /> : null}
     </span>
   );

@@ -1,15 +1,15 @@
 // Camera, light, turning. Draws only when something changed; nothing moves by itself.
 import {
-  AmbientLight, Box3, Color, DirectionalLight, Group, Mesh, PerspectiveCamera, Scene, Sphere, Spherical, Vector3, WebGLRenderer,
+  AmbientLight, Box3, BufferAttribute, Color, DirectionalLight, Group, Mesh, PerspectiveCamera, Scene, Spherical, Vector3, WebGLRenderer,
 } from "three";
 
-const START = { theta: -0.65, phi: 1.15 };
+const START = { radius: 6.3, theta: -0.65, phi: 1.15 };
 
 export class Stage {
   readonly #renderer: WebGLRenderer;
   readonly #scene = new Scene();
   readonly #camera = new PerspectiveCamera(35, 1, 0.01, 100);
-  readonly #place = new Spherical(6, START.phi, START.theta);
+  readonly #place = new Spherical(START.radius, START.phi, START.theta);
   #shape: Group | null = null;
   #asked = 0;
 
@@ -30,12 +30,13 @@ export class Stage {
   /** Show a shape, in the middle and at a size that fits. */
   show(shape: Group): void {
     this.#drop();
-    const sphere = new Box3().setFromObject(shape).getBoundingSphere(new Sphere());
+    const center = new Box3().setFromObject(shape).getCenter(new Vector3());
+    const radius = farthest(shape, center);
     const holder = new Group();
     holder.add(shape);
-    if (sphere.radius > 0 && Number.isFinite(sphere.radius)) {
-      shape.position.sub(sphere.center);
-      holder.scale.setScalar(2 / sphere.radius);
+    if (radius > 0 && Number.isFinite(radius)) {
+      shape.position.sub(center);
+      holder.scale.setScalar(2 / radius);
     }
     this.#shape = holder;
     this.#scene.add(holder);
@@ -54,7 +55,7 @@ export class Stage {
   }
 
   reset(): void {
-    this.#place.set(6, START.phi, START.theta);
+    this.#place.set(START.radius, START.phi, START.theta);
     this.draw();
   }
 
@@ -95,6 +96,22 @@ export class Stage {
     this.#renderer.forceContextLoss();
     this.#renderer.domElement.remove();
   }
+}
+
+/** Distance of the vertex that is farthest from a point: closer than a box's corners. */
+function farthest(shape: Group, center: Vector3): number {
+  const point = new Vector3();
+  let most = 0;
+  shape.updateMatrixWorld(true);
+  shape.traverse((one) => {
+    if (!(one instanceof Mesh)) return;
+    const positions: unknown = one.geometry.getAttribute("position");
+    if (!(positions instanceof BufferAttribute)) return;
+    for (let at = 0; at < positions.count; at += 1) {
+      most = Math.max(most, point.fromBufferAttribute(positions, at).applyMatrix4(one.matrixWorld).distanceToSquared(center));
+    }
+  });
+  return Math.sqrt(most);
 }
 
 /** Colours of the style sheet as three.js takes them. */
