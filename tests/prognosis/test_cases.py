@@ -291,3 +291,14 @@ def test_learnt_limits_hold_on_other_assets_and_find_what_a_single_signal_hides(
 def test_too_little_to_learn_from_is_refused(give: Callable[[], object]) -> None:
     with pytest.raises(Malformed):
         give()
+
+
+def test_only_rows_while_the_asset_runs_are_learnt_from() -> None:
+    gated = {**TEMPLATE, "gate": {"signal": "speed", "above": 100}}
+    units = []
+    for each in correlated(9, 1).units:
+        speed = np.where(np.arange(150) % 3 == 0, 0.0, 500.0)[:, None]
+        signals = np.where(speed > 100, each.signals, 1e6)
+        units.append(unit(each.id, each.cycles, each.settings, np.hstack([signals, speed]), True))
+    learnt = learn_monitor(gated, Fleet((), (*SIGNALS, "speed"), tuple(units)), rows=90)
+    assert learnt["cells"][0]["mean"] == pytest.approx([50, 50, 50], abs=8)

@@ -22,6 +22,7 @@ SECTIONS = {
         "tell": "twinproof.cli.tell:tell",
         "model": "twinproof.cli.model:model",
         "alarm": "twinproof.cli.alarm:alarm",
+        "monitor": "twinproof.cli.monitor:monitor",
         "train": "twinproof.cli.training:train",
         "predictor": "twinproof.cli.predictor:predictor",
         "scenario": "twinproof.cli.scenario:scenario",

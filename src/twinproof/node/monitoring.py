@@ -121,13 +121,21 @@ class Monitoring(Rounds):
     def findings(self) -> dict[tuple[str, str], Counter[str]]:
         """By twin and rule: readings passed over as late, ahead or unit, and `missing NAME`, since the task began."""
         found = {}
-        for subject, tracks in self._tracks.items():
-            for id_, track in tracks.items():
-                counted = Counter({f"missing {name}": n for name, n in track.watch.missing.items()})
-                counted.update(track.findings)
+        for subject, tracks in list(self._tracks.items()):
+            for id_, track in list(tracks.items()):
+                counted = Counter({f"missing {name}": n for name, n in list(track.watch.missing.items())})
+                counted.update(track.findings.copy())
                 if counted:
                     found[subject, id_] = +counted
         return found
+
+    def passed_over(self) -> Counter[str]:
+        """The findings of all twins by late, ahead, unit and missing; any thread may ask."""
+        total: Counter[str] = Counter()
+        for found in self.findings.values():
+            for name, number in found.items():
+                total[name.partition(" ")[0]] += number
+        return total
 
     # --- running ------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from twinproof.errors import Malformed
 from twinproof.prognosis.cases import CLIP, Watch
-from twinproof.prognosis.data import Array, Fleet
-from twinproof.prognosis.detectors import SMALLEST, Directions
+from twinproof.prognosis.data import Array, Fleet, Unit, unit
+from twinproof.prognosis.detectors import SMALLEST, Directions, Gate
 from twinproof.prognosis.monitor import Monitor, read_monitor
 from twinproof.prognosis.regimes import find_regimes
 
@@ -62,7 +62,8 @@ def learn_monitor(
 
     Units are taken for healthy in these rows. The limit is what a share `false_share` of them exceeds there for
     `persist` rows, times `margin`: the rows that set a limit do not test it. The fleet's columns are the template's
-    signals and settings. Raises `Malformed` if there is too little to learn from.
+    settings and `Monitor.wanted`; rows while the asset does not run are left out. Raises `Malformed` if there is too
+    little to learn from.
     """
     kind = next(iter(template["detector"]))
     draft = dict(template) | {"detector": {"ewma": {}}}
@@ -70,8 +71,10 @@ def learn_monitor(
     settings = draft.pop("settings", [])
     if len(settings) != len(fleet.settings) or tuple(fleet.settings) != tuple(settings):
         raise Malformed("monitor.settings", "not the fleet's")
-    warm_up = read_monitor(draft).warm_up
-    heads = [each.head(rows) for each in fleet.units if len(each) > warm_up]
+    asked = read_monitor(draft)
+    warm_up = asked.warm_up
+    running = [each for each in (_running(asked, each) for each in fleet.units) if each is not None]
+    heads = [each.head(rows) for each in running if len(each) > warm_up]
     if len(heads) < FEWEST or rows <= warm_up:
         raise Malformed("rows", f"fewer than {FEWEST} twins have rows after their warm-up of {warm_up}")
     young = Fleet(fleet.settings, fleet.signals, tuple(heads))
@@ -104,6 +107,17 @@ def learn_monitor(
     chosen["limit"] = trial * factor
     read_monitor(learnt)
     return learnt
+
+
+def _running(monitor: Monitor, each: Unit) -> Unit | None:
+    """The rows while the asset runs; None if it never did."""
+    if monitor.gate is None:
+        return each
+    values, gate = each.signals[:, monitor.wanted.index(monitor.gate)], Gate(monitor.above, monitor.settle)
+    on = np.array([gate.open(x) == "on" for x in values.tolist()])
+    if not on.any():
+        return None
+    return unit(each.id, each.cycles[on], each.settings[on], each.signals[on], each.failed)
 
 
 def _cells(fleet: Fleet, size: int) -> list[dict[str, Any]]:

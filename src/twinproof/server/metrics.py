@@ -21,6 +21,7 @@ from twinproof.server.parameters import Reached
 if TYPE_CHECKING:
     from twinproof.node.chain_side import ChainSide
     from twinproof.node.forecasting import Forecasting
+    from twinproof.node.monitoring import Monitoring
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -91,6 +92,8 @@ class Metrics:
         yield behind
         if self._live.forecasting is not None:
             yield from _of_forecasting(self._live.forecasting, head.size)
+        if self._live.monitoring is not None:
+            yield from _of_monitoring(self._live.monitoring, head.size)
         if self._live.chain is not None:
             yield from _of_chain(self._live.chain)
 
@@ -107,6 +110,20 @@ def _of_forecasting(task: Forecasting, size: int) -> Iterator[Metric]:
     for name, number in list(task.withheld.items()):
         withheld.add_metric([name], number)
     yield withheld
+
+
+def _of_monitoring(task: Monitoring, size: int) -> Iterator[Metric]:
+    yield GaugeMetricFamily("twinproof_monitor_twins", "Twins that a monitor watches", task.twins)
+    yield GaugeMetricFamily("twinproof_monitor_behind_entries", "Entries not read yet", max(0, size - task.reached))
+    yield GaugeMetricFamily("twinproof_monitor_waiting", "Cases that are not in the log yet", task.waiting)
+    yield CounterMetricFamily("twinproof_monitor_stated", "Raises and clears that became entries", task.stated)
+    yield CounterMetricFamily("twinproof_monitor_refused", "Raises and clears that the log did not take", task.refused)
+    passed = GaugeMetricFamily(
+        "twinproof_monitor_findings", "Readings that monitors in force passed over, by reason", labels=["reason"]
+    )
+    for name, number in sorted(task.passed_over().items()):
+        passed.add_metric([name], number)
+    yield passed
 
 
 def _of_chain(side: ChainSide) -> Iterator[Metric]:
