@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -90,9 +91,11 @@ def need_chain_extra() -> None:
     """Raise `ConfigError` unless the EVM libraries are there."""
     try:
         import_module("twinproof.chain.accounts")
-        import_module("twinproof.chain.rpc")
     except ModuleNotFoundError as problem:
         raise _missing(problem) from None
+    # Looked for only: who has an embedded chain does not load it.
+    if find_spec("httpx") is None:
+        raise _missing(ModuleNotFoundError("httpx", name="httpx"))
 
 
 # --- the desk -------------------------------------------------------------------------------------

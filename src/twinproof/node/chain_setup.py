@@ -32,8 +32,6 @@ from twinproof.chain.hexadecimal import HASH_SIZE, format_address, keccak, parse
 from twinproof.chain.keystore import read_keystore
 from twinproof.chain.model import Chain
 from twinproof.chain.outbox import TransactionOutbox
-from twinproof.chain.rpc import RpcChain
-from twinproof.chain.rpc_client import RpcClient
 from twinproof.chain.sender import Sender, SenderSettings
 from twinproof.errors import ChainError, ConfigError, Malformed
 from twinproof.log.files import replace_file
@@ -208,6 +206,10 @@ def open_chain(folder: Path, settings: ChainSettings, *, clock: Clock = time.tim
         with EmbeddedChain.open(chain_folder(folder) / CHAIN, genesis=genesis, clock=clock) as chain:
             yield chain
     elif settings.driver == "rpc":
+        # An HTTP client takes longer to load than most commands take, and an embedded chain needs none.
+        from twinproof.chain.rpc import RpcChain
+        from twinproof.chain.rpc_client import RpcClient
+
         network = RpcChain(RpcClient(settings.url), settings.chain_id)
         try:
             yield network
