@@ -6,15 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.builders import MODEL
+from tests.builders import MODEL, Signer
 from tests.node.forecast_rig import FLEET, opened, rows_of, trained, twin
 from tests.node.forecast_rig import Rig as ForecastRig
 from tests.prognosis.fleets import wearing_fleet
@@ -33,7 +34,7 @@ from twinproof.server.live_app import make_live_app
 from twinproof.server.shapes import Problem as Refusal
 from twinproof.twin.attestation import ATTESTATION, Attestation, format_attestation
 from twinproof.twin.description import Lifecycle
-from twinproof.twin.prediction import Prediction, parse_prediction
+from twinproof.twin.prediction import PREDICTION, UNCLAIMED, Prediction, format_prediction, parse_prediction
 from twinproof.twin.statement import parse_statement
 
 API = "/api/v1"
@@ -459,3 +460,35 @@ def test_a_token_reaches_its_own_twins(fleet: Fleet) -> None:
     assert client.get(f"{API}/predictors/outcomes", params={"model": "00" * 32}).status_code == 403
     nobody = TestClient(fleet.client.app, client=REMOTE)
     assert nobody.post(f"{API}/whatif", json={"sub": twin(0), **COSTS}).status_code == 401
+
+
+def test_a_prediction_beyond_its_model_is_left_out_of_a_plan(tmp_path: Path) -> None:
+    """One that somebody else states: of this model, but not what it would say; and one that is widened."""
+    with opened(tmp_path / "node") as rig:
+        rig.describe(0)
+        rig.promote()
+        rig.read(0, *rows_of(0)[:40])
+        assert rig.step()
+        (honest,) = rig.predictions(0)[-1:]
+        beyond = replace(honest, upper=5000.0, point=4000.0)
+        widened = replace(honest, coverage=UNCLAIMED, widened=0.9)
+        forecaster = Signer(rig.forecasting.issuer, rig.key)
+        for number, said in ((1, beyond), (2, widened)):
+            statement = rig.script.say(forecaster, twin(number), PREDICTION, format_prediction(said))
+            rig.take(statement)
+        rig.settle()
+        client = TestClient(make_live_app(rig.live), client=("127.0.0.1", 40000))
+        found = client.post(f"{API}/plan", json={**PLAN, "prefix": FLEET}).json()
+        assert [each["sub"] for each in found["twins"]] == [twin(0), twin(2)]
+        assert [each["sub"] for each in found["left_out"]] == [twin(1)]
+        assert "not in 0..60" in found["left_out"][0]["why"]
+        answer = client.post(f"{API}/whatif", json={"sub": twin(1), **COSTS, "age": 40})
+        assert answer.status_code == 400
+        stretched = client.post(f"{API}/whatif", json={"sub": twin(2), **COSTS, "age": 40}).json()
+        usual = client.post(f"{API}/whatif", json={"sub": twin(0), **COSTS, "age": 40}).json()
+        assert len(stretched["assumed"]) == len(usual["assumed"]) + 1
+        model = parse_model(trained().model)
+        wide = decide(
+            life_of_forecast(honest.point, model.intervals, model.cap, model.limits.widen), Terms(1.0, 10.0, 3), 40
+        )
+        assert [point["risk"] for point in stretched["curve"]] == wide.curve.risk.tolist()

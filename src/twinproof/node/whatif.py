@@ -12,8 +12,7 @@ from typing import Final
 from twinproof.errors import Malformed, NotFound, NotInstalled
 from twinproof.log.reader import Reader
 from twinproof.node.hindsight import Models, courses
-from twinproof.prognosis.decision import ASSUMED, Decision, Terms, decide, life_of_forecast
-from twinproof.prognosis.model import Model
+from twinproof.prognosis.decision import ASSUMED, Life, Terms, decide, life_of_forecast
 from twinproof.twin.ledger import Forecast
 
 WIDENED: Final = "the readings were bad, so the distribution is stretched"
@@ -28,30 +27,28 @@ class Known:
 
     subject: str
     forecast: Forecast
+    remaining: Life
 
 
-def model_of(models: Models, forecast: Forecast) -> Model:
-    """The model that made a prediction; raises `NotFound`."""
-    model = models.get(forecast.prediction.model)
+def known_of(models: Models, subject: str, forecast: Forecast) -> Known:
+    """What a prediction says of the remaining life.
+
+    Raises `NotFound` if the model that made it is not here, `Malformed` for a prediction that is none of this model's.
+    """
+    said = forecast.prediction
+    model = models.get(said.model)
     if model is None:
         raise NotFound(
-            f"the model {forecast.prediction.model.hex()} is not in the node's blobs, and its residuals are what "
-            "a date is reckoned from; bring it with: twinproof predictor import FILE"
+            f"the model {said.model.hex()} is not in the node's blobs, and its residuals are what a date is reckoned "
+            "from; bring it with: twinproof predictor import FILE"
         )
-    return model
-
-
-def decided(forecast: Forecast, model: Model, terms: Terms, age: int) -> Decision:
-    """The best date; raises `Malformed` for terms that reach beyond the forecast."""
-    said = forecast.prediction
     stretched = 1.0 if said.widened is None else model.limits.widen
-    remaining = life_of_forecast(said.point, model.intervals, model.cap, stretched)
-    decision = decide(remaining, terms, age)
-    if said.widened is None:
-        return decision
-    return Decision(
-        decision.date, decision.rate, decision.risk, decision.curve, terms, age, (*ASSUMED, WIDENED)
-    )  # fmt: skip
+    return Known(subject, forecast, life_of_forecast(said.point, model.intervals, model.cap, stretched))
+
+
+def assumed(forecast: Forecast) -> tuple[str, ...]:
+    """What a decision from this prediction assumes."""
+    return ASSUMED if forecast.prediction.widened is None else (*ASSUMED, WIDENED)
 
 
 def age_at(reader: Reader, subject: str, forecast: Forecast, models: Models) -> int:
@@ -105,8 +102,8 @@ class Planned:
     without_slot: tuple[str, ...] = ()
 
 
-def plan(known: Sequence[Known], models: Models, terms: Terms, wanted: Wanted) -> Planned:
-    """Of one twin or more. Raises `Malformed`, `NotFound`, or `NotInstalled` without a solver."""
+def plan(known: Sequence[Known], terms: Terms, wanted: Wanted) -> Planned:
+    """Of one twin or more. Raises `Malformed`, or `NotInstalled` without a solver."""
     try:
         from twinproof.prognosis.planning import Limit, Problem, asset_of
         from twinproof.simulation.solver import Infeasible, solve
@@ -120,7 +117,7 @@ def plan(known: Sequence[Known], models: Models, terms: Terms, wanted: Wanted) -
     if len(units) > 1:
         raise Malformed("subs", f"their predictions are in {' and '.join(units)}: plan them apart")
     # With a price, what has been run moves every date's cost alike, so no age is asked for.
-    decisions = [decided(each.forecast, model_of(models, each.forecast), terms, 0) for each in known]
+    decisions = [decide(each.remaining, terms, 0) for each in known]
     problem = Problem(
         tuple(
             asset_of(each.subject, decision, slots=wanted.slots, cycles=wanted.cycles, needs={"crew": 1, "spare": 1})

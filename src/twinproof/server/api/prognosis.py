@@ -18,7 +18,7 @@ from twinproof.node.outcomes import Kept, Outcomes, calibration, drift_of, read_
 from twinproof.node.scoring import SCORE, score_of
 from twinproof.node.statements import logged
 from twinproof.prognosis.card import parse_card
-from twinproof.prognosis.decision import ASSUMED, Decision, Terms
+from twinproof.prognosis.decision import ASSUMED, Decision, Terms, decide
 from twinproof.server import prognosis_shapes as shapes
 from twinproof.server.access import Principal, Rule, principal_of
 from twinproof.server.api.routing import PREFIX, Heavy, derived, make_router, problems
@@ -139,14 +139,14 @@ def _what_if(live: Live, models: Models, principal: Principal, question: shapes.
     reached = live.states.reached
     sub = _covered(principal, question.sub, "sub")
     forecast, entries = _newest(live, sub, question.at)
-    model = whatif.model_of(models, forecast)
+    known = whatif.known_of(models, sub, forecast)
     terms = Terms(question.planned, question.failure, question.lead, question.price)
     age = question.age
     if age is None:
         if entries > MAX_WALKED:
             raise Malformed("age", f"missing: over {MAX_WALKED} entries are about the twin, too many to read for it")
         age = whatif.age_at(live.node.reader, sub, forecast, models)
-    decision = whatif.decided(forecast, model, terms, age)
+    decision = decide(known.remaining, terms, age)
     said = forecast.prediction
     body = {
         "sub": sub,
@@ -166,7 +166,7 @@ def _what_if(live: Live, models: Models, principal: Principal, question: shapes.
             "open": decision.open,
         },
         "curve": list(_curve(decision)),
-        "assumed": list(decision.assumed),
+        "assumed": list(whatif.assumed(forecast)),
     }
     return answer(body, reached=max(reached, forecast.entry + 1))
 
@@ -187,17 +187,15 @@ def _plan(live: Live, models: Models, principal: Principal, question: shapes.Pla
     for sub in _twins(live, principal, question):
         try:
             forecast, _ = _newest(live, sub)
-            whatif.model_of(models, forecast)
-        except NotFound as problem:
+            known.append(whatif.known_of(models, sub, forecast))
+        except (NotFound, Malformed) as problem:
             left_out.append({"sub": sub, "why": str(problem)})
-            continue
-        known.append(whatif.Known(sub, forecast))
     if not known:
         why = f": {left_out[0]['why']}" if left_out else ""
         raise NotFound(f"no twin asked for has a prediction to plan from{why}")
     terms = Terms(question.planned, question.failure, question.lead, question.price)
     wanted = whatif.Wanted(question.slots, question.cycles_per_slot, tuple(question.crew), tuple(question.spares))
-    found = whatif.plan(known, models, terms, wanted)
+    found = whatif.plan(known, terms, wanted)
     body = {
         "feasible": found.status != "infeasible",
         "unit": known[0].forecast.prediction.unit,
