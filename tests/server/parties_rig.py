@@ -122,13 +122,31 @@ class Parties:
     def propose(self) -> int:
         """Propose an agreement about the twin, in the operator's name; its number."""
         side, agreements = self.side, Agreements(self.side.chain, self.side.contracts.addresses["MaintenanceAgreement"])
-        keys = [Key(one.key.public.raw[:32], one.key.public.raw[32:]) for one in (PREDICTOR, TECHNICIAN)]
-        where = [side.contracts.addresses[name] for name in ("CheckpointAnchor", "PartPassport")]
+        predictor, technician = (
+            Key(one.key.public.raw[:32], one.key.public.raw[32:]) for one in (PREDICTOR, TECHNICIAN)
+        )
         terms = Terms(
-            side.sender.address, SUPPLIER.address, NOBODY, where[0], where[1], side.contracts.log_id, *keys,
-            keccak(b"{cycle}"), float_bits(30.0), float_bits(0.9), keccak(NUMBER.encode()), NOBODY, PRICE,
-            *[24 * HOUR] * 6,
-        )  # fmt: skip
+            operator=side.sender.address,
+            supplier=SUPPLIER.address,
+            arbiter=NOBODY,
+            anchors=side.contracts.addresses["CheckpointAnchor"],
+            passports=side.contracts.addresses["PartPassport"],
+            log_id=side.contracts.log_id,
+            predictor=predictor,
+            technician=technician,
+            unit=keccak(b"{cycle}"),
+            below=float_bits(30.0),
+            coverage=float_bits(0.9),
+            part_number=keccak(NUMBER.encode()),
+            currency=NOBODY,
+            price=PRICE,
+            max_age=24 * HOUR,
+            accept_within=24 * HOUR,
+            ship_within=24 * HOUR,
+            receive_within=24 * HOUR,
+            install_within=24 * HOUR,
+            dispute_within=24 * HOUR,
+        )
         data = agreements.contract.encode("propose", terms, [twin_name(TWIN)])
         side.sender.submit("propose", agreements.address, data)
         receipt = side.chain.receipt(side.sender.wait("propose", 5).transaction or b"")

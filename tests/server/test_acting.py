@@ -104,6 +104,8 @@ def story(us: Parties, client: TestClient, token: str) -> list[str]:
     told.append("delivered")
     install(us, client, token)
     told.append("installed")
+    expire(us, client)
+    told.append("expired")
     return told
 
 
@@ -144,6 +146,7 @@ def place(us: Parties, client: TestClient) -> None:
         ("order.cancel", us.operator),
         ("order.cancel", us.supplier),
     }
+    open_as_the_contract_says(us, client, "1-1")
     (step,) = body["steps"]
     assert step["event"] == "OrderPlaced"
     statement = us.live.node.reader.entry(step["entry"])
@@ -155,11 +158,13 @@ def deliver(us: Parties, client: TestClient, token: str) -> None:
     do(client, "order.accept", us.supplier, order="1-1")
     body = order_of(client, "1-1")
     assert (body["state"], body["told"]) == ("accepted", "placed"), "the contract is ahead of the log for a moment"
+    open_as_the_contract_says(us, client, "1-1")
     (offer,) = [one for one in body["actions"] if one["action"] == "part.offer"]
     assert "WrongOffer" in refused(ask(client, "order.ship", us.supplier, order="1-1", token=token))
     do(client, "part.offer", us.supplier, token=token, **offer["arguments"])
     do(client, "order.ship", us.supplier, order="1-1", token=token)
     us.follow()
+    open_as_the_contract_says(us, client, "1-1")
     body = order_of(client, "1-1")
     (taking,) = [one for one in body["actions"] if one["action"] == "part.accept"]
     assert (taking["by"], taking["arguments"], body["token"]) == ([us.operator], {"token": token}, token)
@@ -171,9 +176,11 @@ def deliver(us: Parties, client: TestClient, token: str) -> None:
     assert "NotOffered" in refused(ask(client, "part.accept", us.supplier, token=token))
     do(client, "part.accept", us.operator, token=token)
     us.follow()
+    open_as_the_contract_says(us, client, "1-1")
     (receive,) = [one for one in order_of(client, "1-1")["actions"] if one["action"] == "order.receive"]
     assert receive["why"] is None
     do(client, "order.receive", us.supplier, order="1-1")
+    open_as_the_contract_says(us, client, "1-1")
 
 
 def install(us: Parties, client: TestClient, token: str) -> None:
@@ -192,8 +199,50 @@ def install(us: Parties, client: TestClient, token: str) -> None:
     assert "nothing is owed" in refused(ask(client, "withdraw", us.supplier))
 
 
+def expire(us: Parties, client: TestClient) -> None:
+    """A second order that nobody ships."""
+    entry = us.predict(10.0)
+    us.anchor()
+    do(client, "order.place", us.operator, agreement="1", entry=entry)
+    do(client, "order.accept", us.supplier, order="1-2")
+    us.follow()
+    refused(ask(client, "order.expire", us.operator, order="1-2"))
+    us.clock.advance(25 * HOUR)
+    open_as_the_contract_says(us, client, "1-2")
+    body = order_of(client, "1-2")
+    assert ("order.expire", None) in open_to(body)
+    assert not any(action in ("order.ship", "part.offer") for action, _ in open_to(body))
+    do(client, "order.expire", us.supplier, order="1-2")
+    us.follow()
+    body = order_of(client, "1-2")
+    assert (body["state"], body["told"], body["steps"][-1]["reason"]) == ("refunded", "cancelled", "NotShipped")
+    assert body["actions"] == []
+
+
+PLAIN = ("order.accept", "order.receive", "order.cancel", "order.dispute", "order.expire")
+"""Actions on an order that take nothing else."""
+
+
+def open_as_the_contract_says(us: Parties, client: TestClient, key: str) -> None:
+    """Each of them, tried out for both parties, is open if it is said to be."""
+    body = order_of(client, key)
+    said = {
+        (one["action"], who)
+        for one in body["actions"]
+        if one["action"] in PLAIN and one["why"] is None
+        for who in (one["by"] or [us.operator, us.supplier])
+    }
+    tried = {
+        (action, who)
+        for action in PLAIN
+        for who in (us.operator, us.supplier)
+        if ask(client, action, who, dry=True, order=key).status_code == 200
+    }
+    assert said == tried, body["state"]
+
+
 def test_an_order_from_its_prediction_to_the_money(story: list[str], us: Parties, client: TestClient) -> None:
-    assert story == ["agreed", "placed", "delivered", "installed"]
+    assert story == ["agreed", "placed", "delivered", "installed", "expired"]
     body = order_of(client, "1-1")
     assert [step["event"] for step in body["steps"]] == [
         "OrderPlaced", "OrderAccepted", "OrderShipped", "OrderReceived", "OrderFulfilled",
@@ -205,6 +254,9 @@ def test_an_order_from_its_prediction_to_the_money(story: list[str], us: Parties
     assert {name: body[name] for name in item} == item
     assert get(client, "/api/v1/orders", state="placed")["items"] == []
     assert get(client, "/api/v1/orders", after="1-1")["items"] == []
+    page = get(client, "/api/v1/orders", limit=1)
+    assert ([item["order"] for item in page["items"]], page["next"]) == (["1-2"], "1-2")
+    assert [item["order"] for item in get(client, "/api/v1/orders", after="1-2")["items"]] == ["1-1"]
 
 
 def test_a_passport_tells_custody_and_birth(story: list[str], us: Parties, client: TestClient, token: str) -> None:
@@ -402,7 +454,7 @@ def test_reading_is_cut_to_what_a_token_covers(story: list[str], us: Parties, to
     assert blade.get("/api/v1/orders", params={"sub": TWIN}).status_code == 403
     assert engine.get(f"/api/v1/parts/{token}").status_code == 403
     assert engine.get("/api/v1/parts/5").status_code == 404
-    assert [item["order"] for item in get(engine, "/api/v1/orders")["items"]] == ["1-1"]
+    assert [item["order"] for item in get(engine, "/api/v1/orders")["items"]] == ["1-2", "1-1"]
     assert engine.get("/api/v1/accounts").status_code == 403
     assert get(blade, f"/api/v1/parts/{token}")["children"][0]["sub"] is None
 

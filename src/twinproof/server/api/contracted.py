@@ -38,6 +38,8 @@ class Seen:
     block: Block
     agreements: Agreements
     passports: PartPassport
+    now: int
+    """Time that the next block would have, about: on a quiet chain the newest one may be old."""
 
 
 class Contracted:
@@ -74,7 +76,8 @@ class Contracted:
             block = self._desk.side.chain.head()
         except ChainError as problem:
             return None, f"{problem.code}: {problem}"
-        return Seen(block, self._desk.agreements.at(block.number), self._desk.passports.at(block.number)), None
+        desk, now = self._desk, max(block.time + 1, int(self.live.node.clock()))
+        return Seen(block, desk.agreements.at(block.number), desk.passports.at(block.number), now), None
 
     def name_of(self, part: ToldPart) -> PartName:
         """What the part is called. A token is the hash of it, so what is known stays."""

@@ -202,7 +202,7 @@ def _by_contract(seen: Seen, now: Order, proposal: Proposal) -> dict[str, Any]:
             "owed": {str(address(party)): str(amount) for party, amount in owed.items()},
         },
         "actions": [
-            opening_form(opening) for opening in order_openings(now, terms, seen.block.time, part, owed[terms.supplier])
+            opening_form(opening) for opening in order_openings(now, terms, seen.now, part, owed[terms.supplier])
         ],
     }
 

@@ -199,7 +199,7 @@ def _completed(contracted: Contracted, body: dict[str, Any], token: int, reached
 def _by_contract(contracted: Contracted, seen: Seen, part: Part) -> dict[str, Any]:
     from twinproof.node.openings import part_openings
 
-    now = seen.block.time
+    now = seen.now
     inside = _inside(contracted, part.token)
     offer = None
     if part.offered_to:
