@@ -28,7 +28,7 @@ from twinproof.server.events_http import EVENTS, EVENTS_WS
 from twinproof.server.live_app import PARTS, make_live_app
 
 RULES: Final = {**KERNEL_RULES, **CONSOLE_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
-    path: rule for part in PARTS for path, rule in part.RULES.items()
+    path: rule for part in PARTS for path, rule in part.RULES.items() if not path.startswith("POST ")
 }
 SCOPES: Final = {
     "all": ("all",),
@@ -49,6 +49,7 @@ FILLED: Final = {
     "/.well-known/scitt-keys/{kid}": "/.well-known/scitt-keys/00",
     "/blobs/{digest}": f"/blobs/{'00' * 32}",
     "/streams": f"/streams?{urlencode({'iss': 'urn:example:device:1', 'sub': TWIN})}",
+    "/api/v1/log/consistency": "/api/v1/log/consistency?from=1&to=2",
     "/api/v1/models/document": f"/api/v1/models/document?id={MODEL_ID}",
     "/api/v1/models/summary": f"/api/v1/models/summary?id={MODEL_ID}",
     "/api/v1/orders/{key}": "/api/v1/orders/1-1",

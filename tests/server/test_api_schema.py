@@ -28,7 +28,12 @@ OPERATIONS = [
     (method.upper(), path)
     for path, operations in {
         **PATHS,
-        **{path: ["post" if path in POSTED else "get"] for part in PARTS for path in part.RULES},
+        **{
+            path: ["post" if path in POSTED else "get", *(["post"] if f"POST {path}" in part.RULES else [])]
+            for part in PARTS
+            for path in part.RULES
+            if not path.startswith("POST ")
+        },
     }.items()
     for method in operations
     if path != "/openapi.json"

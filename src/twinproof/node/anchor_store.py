@@ -86,6 +86,12 @@ class AnchorStore:
                 steps.append((size, key))
         return steps
 
+    def largest(self, chain_id: int, below: int, limit: int) -> list[bytes]:
+        """Ids of at most `limit` anchors of fewer than `below` entries, the largest first, of one size the earliest."""
+        sql = """SELECT id FROM (SELECT id, size, row_number() OVER (PARTITION BY size ORDER BY time, id) AS place
+                 FROM anchor WHERE chain = ? AND size < ?) WHERE place = 1 ORDER BY size DESC LIMIT ?"""
+        return [key for (key,) in self._rows(sql, (chain_id, below, limit))]
+
     def read(self, key: bytes) -> AnchorEvidence:
         """By the id that `steps` gives; raises `NotFound`."""
         found = self._rows("SELECT data FROM anchor WHERE id = ?", (key,))

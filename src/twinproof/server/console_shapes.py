@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from twinproof.server.shapes import Derived, EntryIndex, Shape
 
@@ -110,3 +110,148 @@ class Fleet(Derived):
     anchored_size: Annotated[
         int | None, Field(description="Entries that the newest anchor covers: it may grow without a word about a twin.")
     ]
+
+
+# --- timeline -------------------------------------------------------------------------------------
+
+
+class GrantRelied(Shape):
+    """The grant that a statement was taken under."""
+
+    entry: Annotated[int, Field(description="Log index of the grant; 0 is the genesis.")]
+    digest: str
+    can: list[str]
+    scope: dict[str, str]
+
+
+class Integrated(Shape):
+    """The first kept checkpoint whose tree holds the entry."""
+
+    size: int
+    time: Annotated[int, Field(description="When the log signed it, POSIX seconds.")]
+
+
+class AnchoredAt(Shape):
+    """The earliest block whose anchor covers the entry."""
+
+    size: int
+    time: Annotated[int, Field(description="The block's, POSIX seconds.")]
+    block: int
+    transaction: str
+
+
+class TimelineItem(Shape):
+    """An entry about a twin."""
+
+    entry: int
+    kind: str
+    iss: str
+    gateway: Annotated[bool, Field(description="Whether a gateway signed on behalf of equipment that cannot.")]
+    seq: int
+    digest: str
+    time: Annotated[int, Field(description="The signer's claim, POSIX seconds.")]
+    grant: Annotated[
+        GrantRelied | None, Field(description="Null if the log gives none, which a check of it would tell.")
+    ]
+    capability: Annotated[str | None, Field(description="What the kind takes; null where any grant will do.")]
+    integrated: Integrated | None
+    anchored: AnchoredAt | None
+    said: Annotated[dict[str, Any], Field(description="A few fields by kind, at most 1 KiB.")]
+
+
+class Timeline(Derived):
+    """Entries about a twin, the newest first."""
+
+    items: list[TimelineItem]
+    next: Annotated[int | None, Field(description="Give it as `before` for the next page.")]
+
+
+# --- log ------------------------------------------------------------------------------------------
+
+
+class GrowthPoint(Shape):
+    """A kept checkpoint."""
+
+    time: int
+    size: int
+
+
+class LogGrowth(Shape):
+    """Size by time."""
+
+    points: list[GrowthPoint]
+
+
+class WitnessItem(Shape):
+    """A witness."""
+
+    name: str
+    key_id: Annotated[str, Field(description="Of the key, 8 hexadecimal digits.")]
+    key: Annotated[str | None, Field(description="Verifier key in the node's policy; null if that does not name it.")]
+    size: Annotated[int | None, Field(description="Entries of the newest checkpoint with its signature.")]
+    time: Annotated[int | None, Field(description="When it signed; null where the signature could not be checked.")]
+    problem: Annotated[str | None, Field(description="Why its signature does not hold.")]
+
+
+class WitnessList(Shape):
+    """Witnesses of the policy in its order, then others by name."""
+
+    items: list[WitnessItem]
+
+
+class AnchorItem(Shape):
+    """A head of the log that a block records."""
+
+    size: int
+    root: Annotated[str, Field(description="Hex.")]
+    time: Annotated[int, Field(description="The block's, POSIX seconds.")]
+    block: int
+    transaction: str
+    gas: Annotated[int | None, Field(description="Null where the chain does not say.")]
+    fee_wei: str | None
+
+
+class AnchorList(Shape):
+    """Anchors, the newest first."""
+
+    chain_id: int | None
+    items: list[AnchorItem]
+    next: Annotated[int | None, Field(description="Give it as `after` for the next page.")]
+
+
+class Consistency(Shape):
+    """That a tree extends another (RFC 9162 §2.1.4)."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: Annotated[int, Field(alias="from", description="Entries of the smaller tree.")]
+    to: int
+    from_root: Annotated[str, Field(description="Base64.")]
+    to_root: Annotated[str, Field(description="Base64.")]
+    proof: Annotated[list[str], Field(description="Hashes, base64.")]
+
+
+class Nothing(Shape):
+    """An empty object: there is nothing to choose."""
+
+
+class CheckFinding(Shape):
+    """Something in the log that is not as it should be."""
+
+    kind: str
+    where: str
+    problem: str
+
+
+class LogCheckReport(Shape):
+    """How the newest check of the log stands."""
+
+    running: bool
+    done: Annotated[int, Field(description="Entries looked at.")]
+    total: int
+    started: Annotated[int | None, Field(description="Null if there was none since the node was started.")]
+    ended: int | None
+    sound: Annotated[bool | None, Field(description="Whether nothing was found; null before the end.")]
+    found: Annotated[int, Field(description="Findings.")]
+    findings: Annotated[list[CheckFinding] | None, Field(description="The first 100; null without the scope `all`.")]
+    problem: Annotated[str | None, Field(description="Why it was broken off.")]

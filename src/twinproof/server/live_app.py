@@ -17,6 +17,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,8 @@ from starlette.routing import BaseRoute
 
 from twinproof import __version__
 from twinproof.errors import InternalError, Malformed, NotFound, TooLarge, TwinproofError
+from twinproof.node.anchor_heads import AnchoredHeads
+from twinproof.node.checking import LogCheck
 from twinproof.node.live import Live
 from twinproof.server.access import KERNEL_RULES, Access, Gate, Rule
 from twinproof.server.api import (
@@ -39,6 +42,7 @@ from twinproof.server.api import (
     service,
     session,
     telemetry,
+    timeline,
     twins,
 )
 from twinproof.server.api.contracted import Contracted
@@ -55,7 +59,22 @@ from twinproof.server.problems import refusal
 from twinproof.server.shapes import Problem
 from twinproof.twin.statement import shown
 
-PARTS: Final = (session, fleet, twins, models, telemetry, graph, prognosis, log, chain, orders, parts, operate, service)
+PARTS: Final = (
+    session,
+    fleet,
+    twins,
+    timeline,
+    models,
+    telemetry,
+    graph,
+    prognosis,
+    log,
+    chain,
+    orders,
+    parts,
+    operate,
+    service,
+)
 """Modules of the API; `RULES` of each are taken together."""
 _EVENT_RULES: Final = {EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER}
 """Subscriptions ask for the token again while they last, and leave out what it does not cover."""
@@ -67,16 +86,21 @@ def views_of(live: Live) -> dict[str, Reached]:
     return {"states": live.states, "telemetry": live.telemetry}
 
 
-def _routers(live: Live, access: Access, views: Mapping[str, Reached], metrics: Metrics) -> Iterator[APIRouter]:
+def _routers(
+    live: Live, access: Access, views: Mapping[str, Reached], metrics: Metrics, check: LogCheck
+) -> Iterator[APIRouter]:
     heavy = Heavy()
+    chain_id = live.chain.contracts.chain_id if live.chain else None
+    heads = AnchoredHeads(live.node.anchors, live.node.reader, chain_id)
     yield session.router(live, access)
     yield fleet.router(live)
     yield twins.router(live)
+    yield timeline.router(live, heads)
     yield models.router(live, heavy)
     yield telemetry.router(live, heavy)
     yield graph.router(live, heavy)
     yield prognosis.router(live, heavy)
-    yield log.router(live)
+    yield log.router(live, heads, check)
     yield chain.router(live)
     contracted = Contracted(live)
     yield orders.router(contracted, heavy)
@@ -128,14 +152,15 @@ def make_live_app(
         },
     )
     hub = Hub(live.feed, live.node.evidence.transparent)
-    app.state.on_stop = hub.close
+    check = LogCheck(live.node)
+    app.state.on_stop = lambda: _stop(hub, check)
     rules = {**KERNEL_RULES, **_EVENT_RULES, **CONSOLE_RULES}
     for part in PARTS:
         rules.update(part.RULES)
     routes = Endpoints(live.node, clock).routes()
     kernel = {route.path for route in routes}
     app.router.routes.extend(routes)
-    for router in _routers(live, access, views, metrics):
+    for router in _routers(live, access, views, metrics, check):
         app.router.routes.extend(router.routes)
     app.router.routes.extend(event_routes(hub, access.identify))
     app.router.routes.extend(Console(live.node.config.access).routes())
@@ -145,6 +170,11 @@ def make_live_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     _LOG.info("%s", live.node.config.readers)
     return app
+
+
+async def _stop(hub: Hub, check: LogCheck) -> None:
+    await hub.close()
+    await run_in_threadpool(check.stop)
 
 
 def _guard(route: Any, rules: Mapping[str, Rule], access: Access, kernel: set[str]) -> None:
