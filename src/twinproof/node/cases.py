@@ -11,7 +11,9 @@ from twinproof.twin.alarm import Case, Severity
 from twinproof.twin.state import TwinState
 
 ALIKE: Final = 3
-"""A case is part of a fleet's if the fleet's first signal is among so many of its own, in the same direction."""
+"""Signals of a case that count for a fleet's, if their parts are half of the first one's or more."""
+Way = tuple[str, bool]
+"""A signal, and whether it is too low."""
 _RANK: Final = {severity.value: rank for rank, severity in enumerate(Severity, 1)}
 
 
@@ -86,8 +88,16 @@ class _Folded:
         return self._kept[subject]
 
 
+def way_of(signal: tuple[str, float]) -> Way:
+    """A signal of a case, with its direction."""
+    return signal[0], signal[1] < 0
+
+
+def leading(case: Case) -> set[Way]:
+    """What strays most in a case."""
+    least = abs(case.signals[0][1]) / 2
+    return {way_of(signal) for signal in case.signals[:ALIKE] if abs(signal[1]) >= least}
+
+
 def _alike(own: Case, shared: Case | None) -> bool:
-    if shared is None or shared.fleet is None:
-        return False
-    name, part = shared.signals[0]
-    return any(name == mine and (part < 0) == (size < 0) for mine, size in own.signals[:ALIKE])
+    return shared is not None and shared.fleet is not None and way_of(shared.signals[0]) in leading(own)

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from twinproof.node.cases import ALIKE
+from twinproof.node.cases import Way, leading, way_of
 from twinproof.node.monitor_rules import MonitorRules
 from twinproof.twin.alarm import MAX_STRAYS, Case, Fleet
 
 FEWEST: Final = 3
 """Twins that stray alike, below which nothing is said of a fleet."""
-Way = tuple[str, bool]
-"""A signal, and whether it is too low."""
 
 
 class FleetCases:
@@ -39,7 +37,7 @@ class FleetCases:
 
     def stand(self, model: str, rule: str, case: Case) -> None:
         """The fleet's case stands."""
-        self._standing[model, rule] = _way(case.signals[0])
+        self._standing[model, rule] = way_of(case.signals[0])
 
     def lie(self, model: str, rule: str) -> None:
         """It does not."""
@@ -56,7 +54,7 @@ class FleetCases:
         held = self._rules.of(next(iter(members))).get(rule) if members else None
         standing = self._standing.get((model, rule))
         if standing is not None:
-            strayed = sum(standing in _ways(case) for case in cases.values())
+            strayed = sum(standing in leading(case) for case in cases.values())
             if held is not None and strayed >= held.monitor.share * len(members) / 2:
                 return None
             self.lie(model, rule)
@@ -67,7 +65,7 @@ class FleetCases:
         recent = [case for case in cases.values() if case.since >= newest - held.monitor.window]
         counts: dict[Way, int] = {}
         for case in recent:
-            for way in _ways(case):
+            for way in leading(case):
                 counts[way] = counts.get(way, 0) + 1
         strayed = max(counts.values())
         if strayed < max(FEWEST, held.monitor.share * len(members)):
@@ -82,15 +80,6 @@ def _case(detector: str, cases: Iterable[Case], counts: dict[Way, int], fleet: F
     for (name, low), count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
         part = count / fleet.twins
         named.setdefault(name, -part if low else part)
-    way = _way(next(iter(named.items())))
-    since = min(case.since for case in cases if way in _ways(case))
+    way = way_of(next(iter(named.items())))
+    since = min(case.since for case in cases if way in leading(case))
     return Case(detector, fleet.strayed / fleet.twins, since, tuple(named.items())[:MAX_STRAYS], (), fleet)
-
-
-def _way(signal: tuple[str, float]) -> Way:
-    return signal[0], signal[1] < 0
-
-
-def _ways(case: Case) -> set[Way]:
-    """The first signals of a case, with their directions."""
-    return {_way(signal) for signal in case.signals[:ALIKE]}
