@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from twinproof.node.config import ChainSettings
 from twinproof.node.intake import Accepted
 from twinproof.node.live import Live, open_live
 from twinproof.node.node import init_node
-from twinproof.node.relay import LONGEST_WAIT, Relay
+from twinproof.node.relay import LONGEST_WAIT, MAX_ATTEMPTS, Relay
 from twinproof.node.replaying import ForecastReplay
 from twinproof.node.submissions import Submission
 from twinproof.proof.keys import ES256
@@ -502,6 +503,41 @@ def test_an_order_counts_when_its_transaction_does(rig: Rig) -> None:
     assert relay.step()
     assert (relay.open_cases, relay.decisions["placed"]) == (0, 1)
     assert rig.orders() == [(index, name_of(TWIN))]
+
+
+class Lying(ScriptedSubmitter):
+    """Behind a node that says of each order that it reverted, and of each estimate that it would not."""
+
+    def find(self, purpose: str) -> Submission | None:
+        if not purpose.startswith("order"):
+            return super().find(purpose)
+        sent = purpose in self.outbox.signed
+        return Submission(purpose, b"\1" * 32, True, False, (1, b"\2" * 32)) if sent else None
+
+    def submit(self, purpose: str, to: bytes, data: bytes, value: int = 0) -> Submission:
+        self.outbox.signed[purpose] = data
+        return Submission(purpose, None, False, False)
+
+
+def test_a_node_that_lies_gets_few_transactions_and_ever_longer_pauses(rig: Rig) -> None:
+    rig.agree()
+    rig.policy()
+    rig.predict()
+    rig.steps(1)
+    lying = Lying(rig.chain, RIVAL)
+    relay = rig.new(lying)
+    sent: list[float] = []
+    for _ in range(400):
+        assert relay.step()
+        if len(lying.outbox.signed) > len(sent):
+            sent.append(rig.clock())
+        assert len(lying.outbox.signed) == len(sent)
+        rig.clock.advance(1)
+    pauses = [after - before for before, after in pairwise(sent)]
+    assert all(pause >= least for pause, least in zip(pauses, (5, 10, 20, 40), strict=True))
+    assert len(sent) == MAX_ATTEMPTS
+    assert relay.decisions["refused"] == 1
+    assert relay.open_cases == 0
 
 
 def test_following_the_log_asks_no_chain(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

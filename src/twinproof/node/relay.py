@@ -45,6 +45,8 @@ CHUNK: Final = 1024
 FIRST_WAIT: Final = 5.0
 """Seconds until a refusal that may pass is tried again; doubled each time."""
 LONGEST_WAIT: Final = 600.0
+MAX_ATTEMPTS: Final = 5
+"""Transactions for one order of one episode that may come to nothing, each paid for."""
 SETTLED: Final = frozenset(("OrderOpen", "NotAfter"))
 """Refusals that say that this prediction, or another relay, did it."""
 GRAVE: Final = frozenset(("refused", "stale", "disproved", "unreplayable"))
@@ -76,6 +78,8 @@ class _Case:
     forecast: _Forecast
     next_try: float = 0.0
     wait: float = FIRST_WAIT
+    attempts: int = 0
+    """Transactions that came to nothing, as far as a pause was made after each."""
     said: str = ""
     """The last message, so that it is said once."""
 
@@ -336,8 +340,20 @@ class Relay(Rounds):
             self._close(key, case, "taken", f"order {episode.order} is open")
         elif episode.order and case.forecast.index <= episode.floor:
             self._close(key, case, "taken", f"order {episode.order} came of this prediction or a newer one")
-        else:
+        elif submission is None or not submission.failed or self._may_repeat(key, case, submission, attempt):
             self._order(key, case, proposal, f"{purpose}:{attempt}")
+
+    def _may_repeat(self, key: tuple[str, str], case: _Case, failed: Submission, attempt: int) -> bool:
+        """Whether another transaction is due after one that did nothing: a chain's node that lies costs little."""
+        what = f"transaction {attempt} for this order came to nothing ({failed.reason or 'reverted'})"
+        if attempt >= MAX_ATTEMPTS:
+            self._close(key, case, "refused", f"{what}; no more are sent: is the chain's node to be trusted?")
+            return False
+        if case.attempts < attempt:
+            case.attempts = attempt
+            self._later(key, case, "waiting", what)
+            return False
+        return True
 
     def _proposal(self, agreement: int) -> Proposal | None:
         """An agreement's terms; None if nobody proposed it yet."""
