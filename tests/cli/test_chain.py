@@ -435,3 +435,16 @@ def test_bad_input_is_refused_before_anything_is_sent(parties: Parties, words: t
 def test_every_hint_is_about_an_error_that_contracts_raise() -> None:
     known = {error.name for name in artifact_names() for error in Artifact.load(name).members["error"]}
     assert set(HINTS) - known == set()
+
+
+def test_a_node_holds_a_partys_account(cli: Cli, node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PASSWORD.items():
+        monkeypatch.setenv(name, value)
+    assert "has no chain" in cli.error("chain", "account", "hold", "supplier", "--folder", node, code=2)["message"]
+    cli("chain", "init", node)
+    keystore = node / "supplier.json"
+    made = cli.json("chain", "account", "new", keystore, "--light")
+    held = cli.json("chain", "account", "hold", "supplier", "--account", keystore, "--folder", node)
+    assert (held["name"], held["account"]) == ("supplier", made["account"])
+    assert cli.json("chain", "account", "hold", "other", "--folder", node)["account"] != made["account"]
+    assert "name" in cli.error("chain", "account", "hold", "node", "--folder", node, code=2)["message"]

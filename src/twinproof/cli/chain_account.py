@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twinproof.cli.chain_values import ADDRESS, AMOUNT, NO_CURRENCY, Money, address_name, coins
-from twinproof.cli.options import FILE, NEW_FILE, json_option, read_file
+from twinproof.cli.options import FILE, FOLDER, NEW_FILE, json_option, read_file
 from twinproof.cli.output import print_json
-from twinproof.cli.passwords import new_password
+from twinproof.cli.passwords import ask_password, new_password
 from twinproof.cli.receipts import report
 from twinproof.cli.spending import Desk, chain_options, open_desk, spender_options
 from twinproof.errors import ConfigError, Malformed
@@ -108,6 +108,41 @@ def import_(file: Path, password_file: Path | None, light: bool, as_json: bool) 
     if not found:
         raise Malformed("key", "is not 64 hexadecimal digits")
     _write(file, Account(bytes.fromhex(found[1])), password_file, light, as_json)
+
+
+@account.command()
+@click.argument("name")
+@click.option("--folder", type=FOLDER, required=True, metavar="NODE", help="The node's folder.")
+@click.option("--account", "keystore", type=FILE, metavar="FILE", help="A keystore to take over; a new one without.")
+@_password_option
+@_light_option
+@json_option
+def hold(
+    name: str, folder: Path, keystore: Path | None, password_file: Path | None, light: bool, as_json: bool
+) -> None:
+    """Let the node sign for another party's account, under the name NAME, when its console asks for it.
+
+    \b
+    Example:
+      twinproof chain account hold supplier --account supplier.json --folder ./node
+
+    The password is the keystore's. An embedded chain's account is kept plain, as the node's own; a network's in
+    NODE/chain/accounts, under the password of the node's account. It counts from the node's next start on.
+    """
+    from twinproof.chain.accounts import Account
+    from twinproof.chain.keystore import read_keystore
+    from twinproof.node.accounts import hold_account
+    from twinproof.node.config import load_config
+
+    settings = load_config(folder).chain
+    if not settings.driver:
+        raise ConfigError(f"{folder} has no chain; set one up with: twinproof chain init {folder}")
+    made = Account.generate() if keystore is None else read_keystore(keystore, ask_password(keystore, password_file))
+    path = hold_account(folder, settings, name, made, light=light)
+    if as_json:
+        print_json({"name": name, "account": address_name(made.address), "file": str(path)})
+    else:
+        click.echo(f"The node signs for {name}, {address_name(made.address)}, from its next start on.")
 
 
 @account.command()
