@@ -81,6 +81,7 @@ def test_the_demo_takes_real_data_and_sums_up(cli: Cli, shared: Path) -> None:
     assert summary["anchored_entries"] == 112
     assert summary["fork_refused"] == "BadConsistencyProof()"
     assert summary["predicted_late"] < 30 <= summary["predicted_early"]
+    assert summary["predicted_renewed"] > 30
     assert summary["order_by_entry"] < summary["installed_by_entry"] < summary["state_by_entry"]
     assert (summary["order"], summary["order_state"], summary["paid"]) == ("1-1", "fulfilled", str(5 * 10**17))
     assert (summary["chain_steps"], summary["chain_gas"] > 900_000) == (13, True)

@@ -268,6 +268,62 @@ def test_nan_is_no_value(rig: Rig) -> None:
     assert set(audited(rig)) == {Outcome.OK}
 
 
+def test_a_stuck_sensor_is_remarked_then_widens_and_claims_no_coverage(rig: Rig) -> None:
+    rows = rows_of(0)
+    model = parse_model(trained().model)
+    limit = model.limits.stuck[model.signals.index("hot")]
+    rig.read(0, *rows[:20])
+    hot, *others = rows[20].signals
+    same = [
+        rows[20]._replace(cycle=rows[20].cycle + at, signals=(hot, *(x + at / 1000 for x in others)))
+        for at in range(limit + model.limits.hold + 2)
+    ]
+    rig.read(0, *same)
+    assert rig.step()
+    said = [set(prediction.remarks) - {"horizon"} for prediction in rig.predictions()[-len(same) :]]
+    assert said[:limit] == [set()] * limit
+    assert said[limit : limit + model.limits.hold] == [{"held", "stuck"}] * model.limits.hold
+    assert said[-2:] == [{"held", "stuck", "lost"}] * 2
+    assert [prediction.coverage for prediction in rig.predictions()[-2:]] == [UNCLAIMED] * 2
+    assert set(audited(rig)) == {Outcome.OK}
+
+
+def test_a_value_far_outside_is_remarked(rig: Rig) -> None:
+    rows = rows_of(0)
+    rig.read(0, *rows[:25], rows[25]._replace(signals=(1e6, *rows[25].signals[1:])), rows[26])
+    assert rig.step()
+    assert [{"held", "outlier"} <= set(prediction.remarks) for prediction in rig.predictions()[-3:]] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert set(audited(rig)) == {Outcome.OK}
+
+
+def test_a_short_gap_is_marked_and_a_jump_of_the_counter_widens(rig: Rig) -> None:
+    rows = rows_of(0)
+    rig.read(0, *rows[:25])
+    at = rows[24].cycle
+    rig.read(0, rows[25]._replace(cycle=at + 4))
+    assert rig.step()
+    assert set(rig.predictions()[-1].remarks) - {"horizon"} == {"gap"}
+    assert rig.predictions()[-1].coverage == 0.9
+    rig.read(0, rows[26]._replace(cycle=at + 4 + 40))
+    assert rig.step()
+    jumped = rig.predictions()[-1]
+    assert set(jumped.remarks) - {"horizon"} == {"gap", "jump"}
+    assert (jumped.coverage, jumped.widened) == (UNCLAIMED, 0.9)
+    assert set(audited(rig)) == {Outcome.OK}
+
+
+def test_a_twin_older_than_any_in_training_widens(rig: Rig) -> None:
+    oldest = parse_model(trained().model).limits.oldest
+    rows = [row._replace(cycle=oldest - 25 + number) for number, row in enumerate(rows_of(0)[:28])]
+    rig.read(0, *rows)
+    assert rig.step()
+    assert ["old" in prediction.remarks for prediction in rig.predictions()[-3:]] == [False, True, True]
+    assert rig.predictions()[-1].coverage == UNCLAIMED
+    assert set(audited(rig)) == {Outcome.OK}
+
+
 def test_without_most_sensors_nothing_is_predicted(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rows = rows_of(0)
     rig.read(0, *rows[:10])

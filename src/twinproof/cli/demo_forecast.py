@@ -95,3 +95,10 @@ class Forecasts:
     def fly(self, last: int) -> None:
         """Deliver the joining engine's flights up to number `last`; what is there is not sent again."""
         self._fleet.deliver({self.unit: self.flights[:last]}, lambda done, total: None)
+
+    def fly_again(self) -> int:
+        """Deliver the first flights once more, as those that follow; how many."""
+        flown = self.flights[-1].cycle
+        again = [flight._replace(cycle=flown + flight.cycle) for flight in self.flights[:EVERY]]
+        self._fleet.deliver({self.unit: [*self.flights, *again]}, lambda done, total: None)
+        return len(again)

@@ -15,6 +15,7 @@ from twinproof.cli.output import utc
 from twinproof.errors import InternalError
 from twinproof.node import keyring
 from twinproof.proof.merkle import hash_leaf
+from twinproof.twin.attestation import OVERHAUL
 from twinproof.twin.description import DESCRIPTION, Description, Lifecycle, format_description
 from twinproof.twin.grants import Capability
 from twinproof.twin.prediction import Prediction, parse_prediction
@@ -76,9 +77,10 @@ class OrderChapters:
         try:
             self._predict(follower)
             self._deliver(follower)
+            self._show()
+            self._recover(follower)
         finally:
             follower.stop()
-        self._show()
 
     # --- agreeing ---
 
@@ -87,7 +89,9 @@ class OrderChapters:
         stage, story = self.stage, self.stage.story
         story.chapter("An operator and a supplier agree: what is predicted to fail is ordered, and paid by contract")
         supplier = stage.party("supplier-signer", SUPPLIER, es256=False)
-        stage.grant(stage.party("technician", TECHNICIAN), Capability.MAINTAIN, self.twin)
+        technician = stage.party("technician", TECHNICIAN)
+        for can in (Capability.MAINTAIN, Capability.ATTEST):
+            stage.grant(technician, can, self.twin)
         stage.grant(supplier, Capability.DESCRIBE, PART)
         keyring.write_secret(stage.folder / PASSWORD, b"no secret: this chain's money is worth nothing\n")
         self.supplier = stage.account("supplier")
@@ -177,6 +181,25 @@ class OrderChapters:
         paid = json.loads(follower.wait_for('"OrderFulfilled"'))["payload"]["args"]["amount"]
         story.summary |= {"part": self.token, "installed_by_entry": int(entry), "paid": str(paid)}
         self._costs()
+
+    def _recover(self, follower: Child) -> None:
+        """After the overhaul the forecasts begin anew."""
+        stage, story = self.stage, self.stage.story
+        story.chapter("The engine was overhauled: the forecasts begin a new history, and the life left recovers")
+        said = stage.url(
+            *("tell", "attest", self.twin, "--type", OVERHAUL, "--text", f"{NUMBER} replaced, engine overhauled"),
+            *("--key", "technician.pem"),
+            show=["attested"],
+        )
+        flown = self.forecasts.fly_again()
+        episode = said.split("digest")[1].split()[0]
+        index, new = self._prediction(json.loads(follower.wait_for(episode))["index"])
+        if new.episode != episode or new.lower < BELOW:
+            raise InternalError(f"the life left did not recover: {words_of(new)}")
+        story.line(f"It flies again; the data set has no overhaul, so these are its first {flown} flights once more.")
+        story.line(f"Entry {index}: {words_of(new)}. It reads nothing from before the overhaul, which a replay checks.")
+        story.line("The life left has recovered.", passed=True)
+        story.summary["predicted_renewed"] = new.lower
 
     def _costs(self) -> None:
         """What the chain took for each step, and from whom."""

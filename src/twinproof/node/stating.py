@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from twinproof.errors import (
@@ -123,13 +124,21 @@ class Stating(Generic[T]):
         for waiting in batch:
             self._sign(waiting)
         try:
-            return self._node.intake.submit([waiting.raw or b"" for waiting in batch]).result(PATIENCE)
+            answer = self._node.intake.submit([waiting.raw or b"" for waiting in batch])
+            self._sign_ahead({waiting.subject for waiting in batch})
+            return answer.result(PATIENCE)
         except (TwinproofError, TimeoutError, CancelledError) as problem:
             # Nothing is known: the same bytes again, later. What did become durable is then found.
             self._heads.clear()
             if isinstance(problem, TwinproofError):
                 raise
             raise Overloaded("intake gives no answer", 1.0) from None
+
+    def _sign_ahead(self, under_way: set[str]) -> None:
+        """While intake works, sign what comes next, but onto no stream whose end is not known yet."""
+        for waiting in islice(self._queue, BATCH, 2 * BATCH):
+            if waiting.subject not in under_way:
+                self._sign(waiting)
 
     def _sign(self, waiting: _Waiting[T]) -> None:
         if waiting.raw is None:
