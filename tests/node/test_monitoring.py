@@ -36,6 +36,7 @@ from twinproof.twin.alarm import (
     format_transition,
     parse_alarm,
 )
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.columns import COLUMNS, format_columns
 from twinproof.twin.description import Lifecycle
 from twinproof.twin.reading import Reading
@@ -98,7 +99,9 @@ class Plant(Rig):
         """A round, and what it stated comes by."""
         done = self.monitoring.step()
         self.settle()
-        return done and self.monitoring.step()
+        done = self.monitoring.step() and done
+        self.settle()
+        return done
 
     def alarms(self, about: str | None = None, issuer: str | None = None) -> list[tuple[int, AlarmTransition]]:
         """What monitoring stated, oldest first."""
@@ -343,6 +346,26 @@ def test_alarm_rules_of_the_automation_are_left_alone(plant: Plant) -> None:
     plant.feed(table())
     assert plant.go()
     assert plant.alarms() == []
+
+
+@pytest.mark.parametrize("when", ["running", "away"])
+def test_an_overhaul_clears_and_begins_a_new_warm_up(plant: Plant, when: str) -> None:
+    raised(plant)
+    plant.say(twin(0), ATTESTATION, format_attestation(Attestation(OVERHAUL)))
+    if when == "away":
+        plant.restart()
+    plant.go()
+    assert plant.words() == ["raise", "clear"]
+    # The counter of cycles begins anew as well, and what strayed before is normal now.
+    plant.cycle[0] = 0
+    plant.feed(table(60, seed=4, at=0))
+    plant.go()
+    assert plant.words() == ["raise", "clear"]
+    plant.feed(table(15, seed=5, at=0, shift=12.0))
+    plant.go()
+    plant.restart()
+    plant.go()
+    assert plant.words() == ["raise", "clear", "raise"]
 
 
 # --- bad input --------------------------------------------------------------------------------

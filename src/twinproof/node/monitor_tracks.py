@@ -57,10 +57,14 @@ class Track:
     units: dict[str, str | None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.units = dict(self.held.monitor.units or {})
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: the asset was overhauled, and what was normal for it is so no longer."""
         monitor = self.held.monitor
         self.watch = Watch(monitor)
         self.rows = RowReader(Wanted(monitor.settings, monitor.wanted, monitor.cycle))
-        self.units = dict(monitor.units or {})
 
     def take(self, index: int, statement: Statement, payload: object) -> list[Decided]:
         """Go on by a statement of readings; what it decided."""

@@ -37,6 +37,7 @@ from twinproof.twin.alarm import (
     format_transition,
     parse_alarm,
 )
+from twinproof.twin.attestation import OVERHAUL, Attestation
 from twinproof.twin.columns import Columns
 from twinproof.twin.description import Description, Lifecycle
 from twinproof.twin.kinds import parse_payload
@@ -257,6 +258,8 @@ class Monitoring(Rounds):
                 self._follow(tracks, at, said, payload)
             elif isinstance(payload, list | Columns):
                 self._judge(subject, tracks, at, said, payload)
+            elif isinstance(payload, Attestation) and payload.type == OVERHAUL:
+                self._renew(subject, tracks, at, said)
 
     def _remember(self, subject: str, said: AlarmTransition) -> None:
         key = subject, said.rule
@@ -291,6 +294,8 @@ class Monitoring(Rounds):
                     ended = payload.lifecycle is Lifecycle.RETIRED
                 self._rules.meet(subject, payload.model, ended)
                 self._rebind(index, statement, [subject], None)
+            case Attestation() if payload.type == OVERHAUL:
+                self._renew(subject, self._tracks.get(subject, {}), index, statement)
             case AlarmTransition():
                 self._alarm(index, statement, payload)
             case list() | Columns():
@@ -313,6 +318,14 @@ class Monitoring(Rounds):
                     self._say(index, subject, id_, Transition.CLEAR, float(statement.issued_at), None)
             self._reached = index + 1
             self._bind(subject)
+
+    def _renew(self, subject: str, tracks: dict[str, Track], index: int, statement: Statement) -> None:
+        """The asset was overhauled: what strayed does no longer, and a new warm-up begins."""
+        for id_, track in tracks.items():
+            decided = self._decided.get((subject, id_), -1)
+            if track.watch.active and index >= track.start and index > decided:
+                self._say(index, subject, id_, Transition.CLEAR, float(statement.issued_at), None)
+            track.renew()
 
     def _judge(self, subject: str, tracks: dict[str, Track], index: int, statement: Statement, payload: object) -> None:
         for id_, track in tracks.items():
