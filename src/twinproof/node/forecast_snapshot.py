@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
 
 from twinproof.errors import Malformed, TwinproofError
 from twinproof.log.files import replace_file
@@ -58,7 +57,7 @@ class Restored:
 @cache
 def _code() -> str:
     """What made the states: another code's are not gone on with. Raises `OSError` if the sources are not at hand."""
-    state = sha256(f"{sys.byteorder} {np.__version__}".encode())
+    state = sha256(f"{sys.byteorder} {version('numpy')}".encode())
     for module in (*MADE_BY, sys.modules[__name__]):
         state.update(Path(module.__file__ or "").read_bytes())
     return state.hexdigest()
