@@ -21,7 +21,7 @@ from twinproof.errors import StorageFailed
 from twinproof.node.automation import Automation, automation_key, has_key
 from twinproof.node.config import Config
 from twinproof.node.node import Clock, Node, WritingNode, open_log
-from twinproof.node.service_keys import FORECAST
+from twinproof.node.service_keys import FORECAST, MONITOR
 from twinproof.node.tasks import Task
 from twinproof.views.feed import Feed
 from twinproof.views.follower import Follower
@@ -31,6 +31,7 @@ from twinproof.views.telemetry import TelemetryView
 if TYPE_CHECKING:
     from twinproof.node.chain_side import ChainSide
     from twinproof.node.forecasting import Forecasting
+    from twinproof.node.monitoring import Monitoring
 
 VIEWS: Final = "views"
 LAG: Final = 0.5
@@ -59,6 +60,8 @@ class Live:
     """States what the active models predict; None until `twinproof predictor enable` made it a key."""
     chain: ChainSide | None = None
     """Anchoring and what else connects the log with a chain; None if no chain is set up or nothing is deployed."""
+    monitoring: Monitoring | None = None
+    """States the cases that detectors make; None until `twinproof monitor enable` made it a key."""
 
 
 @contextmanager
@@ -96,11 +99,18 @@ def open_live(folder: Path, *, config: Config | None = None, clock: Clock = time
             stack.callback(forecasting.keep)
             stack.callback(task.stop)
             stack.callback(forecasting.stop)
+        monitoring = _monitoring(node, feed, states)
+        if monitoring is not None:
+            watching = Task("monitor", monitoring.step, TICK)
+            stack.callback(feed.listen(lambda size: watching.wake()))
+            watching.start()
+            stack.callback(watching.stop)
+            stack.callback(monitoring.stop)
         chain = stack.enter_context(_chain_side(node, feed, states))
         if chain is not None:
             chain.start()
             stack.callback(chain.stop)
-        yield Live(node, feed, states, telemetry, followers, automation, forecasting, chain)
+        yield Live(node, feed, states, telemetry, followers, automation, forecasting, chain, monitoring)
 
 
 def _forecasting(node: WritingNode, feed: Feed, states: StateView) -> Forecasting | None:
@@ -120,6 +130,15 @@ def _forecasting(node: WritingNode, feed: Feed, states: StateView) -> Forecastin
         every_seconds=settings.every_seconds,
         views=_views_folder(node),
     )
+
+
+def _monitoring(node: WritingNode, feed: Feed, states: StateView) -> Monitoring | None:
+    if not MONITOR.has_key(node.folder):
+        return None
+    from twinproof.node.monitoring import Monitoring
+
+    key = MONITOR.key(node.folder, node.config.origin)
+    return Monitoring(node, feed, states, key, clock=node.clock)
 
 
 def _chain_side(node: WritingNode, feed: Feed, states: StateView) -> AbstractContextManager[ChainSide | None]:
