@@ -567,6 +567,36 @@ def test_an_intake_that_fails_is_asked_again(
     assert (rig.forecasting.waiting, rig.forecasting.refused) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("twins", "rows", "ahead"), [(4, 5, [[True, True], []]), (1, 8, [[False, False], []])], ids=["others", "the same"]
+)
+def test_the_next_batch_is_signed_while_intake_works_but_onto_no_stream_under_way(
+    twins: int, rows: int, ahead: list[list[bool]], rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinproof.node.stating.BATCH", 2)
+    for number in range(twins):
+        rig.describe(number)
+        rig.read(number, *rows_of(number)[:rows])
+    original = rig.live.node.intake.submit
+    seen: list[list[bool]] = []
+
+    class Answer:
+        def __init__(self, raws: list[bytes]) -> None:
+            self.answer = original(raws)
+
+        def result(self, timeout: float) -> Any:
+            waiting = list(rig.forecasting._stating._queue)[2:4]
+            seen.append([each.raw is not None for each in waiting])
+            return self.answer.result(timeout)
+
+    monkeypatch.setattr(rig.live.node.intake, "submit", Answer)
+    assert rig.step()
+    assert seen == ahead
+    monkeypatch.undo()
+    for number in range(twins):
+        assert set(audited(rig, number)) == {Outcome.OK}
+
+
 def test_what_the_log_will_never_take_is_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.read(0, *rows_of(0)[:6])
     monkeypatch.setattr(module, "format_prediction", lambda prediction: b"\xa0")
