@@ -97,6 +97,11 @@ class World:
     """Of the node, without a slash at its end. Its console is below /console/."""
     _numbers: Iterator[int] = field(default_factory=count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _taken: int = field(init=False)
+    """Statements of the script that the log holds: the node says things of its own too."""
+
+    def __post_init__(self) -> None:
+        self._taken = len(self.script.raws)
 
     @property
     def now(self) -> int:
@@ -122,7 +127,8 @@ class World:
     def take(self) -> None:
         """Log what the script holds and the log does not; wait until the views have it."""
         with self._lock:
-            missing = self.script.raws[self.size :]
+            missing = self.script.raws[self._taken :]
+            self._taken = len(self.script.raws)
             outcomes = self.live.node.intake.submit(missing).result(30)
             assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
         self.settle()

@@ -98,7 +98,6 @@ function pan(chart: uPlot, begin: MouseEvent, steering: Steering): void {
   const moved = (event: MouseEvent): number => (begin.clientX - event.clientX) * perPixel;
   const control = new AbortController();
   const { signal } = control;
-  begin.preventDefault();
   document.addEventListener("mousemove", (event) => {
     const by = moved(event);
     steering.moving(min + by, max + by);

@@ -49,7 +49,7 @@ export function Toolbar({ view, shown, setView, asTable, setAsTable, signals }: 
       <div className="chart-group" role="group" aria-label={t("charts.span")}>
         {PRESETS.map((preset) => (
           <button
-            key={preset} type="button" className="chart-button" aria-label={LONG[preset]} title={LONG[preset]}
+            key={preset} type="button" className="chart-button" title={LONG[preset]}
             aria-pressed={chosen === preset} onClick={() => setView({ preset })}
           >
             {SHORT[preset]}

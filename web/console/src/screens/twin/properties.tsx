@@ -19,7 +19,7 @@ export function PropertiesPanel({ sub, groups }: { sub: string; groups: readonly
   return (
     <Panel title={t("twin.properties")} flush>
       {groups.length ? (
-        <div className="twin-scroll" role="region" aria-label={t("twin.properties")} tabIndex={0}>
+        <div className="twin-scroll" role="group" aria-label={t("twin.properties")} tabIndex={0}>
           <table className="twin-table">
             <caption className="hidden">{t("twin.properties")}</caption>
             <thead>

@@ -14,7 +14,7 @@ export function RequestsPanel({ state }: { state: State }): JSX.Element {
   return (
     <Panel title={t("twin.requests")} flush>
       {requests.length ? (
-        <div className="twin-scroll" role="region" aria-label={t("twin.requests")} tabIndex={0}>
+        <div className="twin-scroll" role="group" aria-label={t("twin.requests")} tabIndex={0}>
           <table className="twin-table">
             <caption className="hidden">{t("twin.requests")}</caption>
             <thead>

@@ -22,7 +22,7 @@ export function ValuesPanel({ groups, chosen, choose }: ValuesProps): JSX.Elemen
   return (
     <Panel title={t("twin.values")} flush>
       {some ? (
-        <div className="twin-scroll" role="region" aria-label={t("twin.values")} tabIndex={0}>
+        <div className="twin-scroll" role="group" aria-label={t("twin.values")} tabIndex={0}>
           <table className="twin-table">
             <caption className="hidden">{t("twin.values")}</caption>
             <thead>

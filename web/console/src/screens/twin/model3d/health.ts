@@ -45,7 +45,9 @@ const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g,
 /** The part that a signal's name speaks of; null for none. */
 function partOf(signal: string, keys: readonly string[], kind: Kind): string | null {
   const lead = plain(signal.split(/[./]/, 1)[0] ?? "");
-  const own = keys.find((key) => plain(key) === lead) ?? keys.find((key) => plain(signal).includes(plain(key)));
+  const name = plain(signal);
+  const own = keys.find((key) => plain(key) === lead) ?? keys.find((key) => name.includes(plain(key)))
+    ?? keys.find((key) => name.length > 1 && plain(key).includes(name));
   if (own !== undefined) return own;
   const station = kind === "turbofan" ? STATIONS.find(([pattern]) => pattern.test(signal))?.[1] : undefined;
   return station !== undefined && keys.includes(station) ? station : null;
