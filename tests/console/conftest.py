@@ -20,8 +20,9 @@ from unittest.mock import patch
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from tests.console.world import World, made
+from tests.console.world import World, made, served
 from twinproof.server import console
+from twinproof.server.access import Access
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 AXE = _REPOSITORY / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -54,6 +55,15 @@ def world(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
         made(tmp_path_factory.mktemp("console") / "node") as found,
     ):
         yield found
+
+
+@pytest.fixture(scope="session")
+def closed(world: World) -> Iterator[str]:
+    """The address of the same node where reading takes a token."""
+    access = Access(world.live.node)
+    access.open = access.open_here = False
+    with served(world.live, access) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -131,8 +131,16 @@ export function hurry(): void {
   if (active()) void beat();
 }
 
+const forgetters = new Set<() => void>();
+
+/** Be told when somebody else reads: what was kept of the answers must go. */
+export function onRestart(forget: () => void): void {
+  forgetters.add(forget);
+}
+
 /** Forget what was told, as after signing in as somebody else, and ask now. */
 export function restart(): void {
+  forgetters.forEach((forget) => forget());
   asking?.abort();
   asking = null;
   told = null;

@@ -35,8 +35,7 @@ export function SessionProvider({ children }: { children: ReactNode }): JSX.Elem
   const signIn = useCallback((token: string | null, back: string = paths.fleet): void => {
     setToken(token);
     refused = { error: null, back: paths.fleet };
-    queries.clear();
-    void queries.refetchQueries({ queryKey: ["session"] });
+    void queries.resetQueries();
     restart();
     navigate(back, { replace: true });
   }, [queries]);

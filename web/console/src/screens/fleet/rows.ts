@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 
-import { useLive } from "../../api/live";
+import { onRestart, useLive } from "../../api/live";
 import type { Beat } from "../../api/live";
 import type { FleetRow } from "../../api/fleet";
 
@@ -46,9 +46,8 @@ export function useFleet(): FleetRows {
   return shown;
 }
 
-/** Somebody else reads now. */
-export function forgetFleet(): void {
+onRestart(() => {
   kept = { rows: [], known: false, chained: false };
   places.clear();
   covered = null;
-}
+});
