@@ -169,6 +169,17 @@ def test_a_replaced_rule_judges_anew_and_keeps_the_alarm(plant: Plant) -> None:
     assert plant.say(read(ONE, 2, 150)) == ["1 hot clear 2 150"]
 
 
+def test_a_monitor_in_its_place_ends_a_rule_here(plant: Plant, tmp_path: Path) -> None:
+    plant.say(stated(ONE, HOT), read(ONE, 0, 150))
+    monitor = Rule("hot", "T24", Test.STRAYS, 1.0, Severity.LOW, monitor=b"\xa0")
+    assert plant.say(stated(ONE, monitor)) == ["1 hot clear 1000"]
+    assert plant.say(read(ONE, 1, 500)) == []
+    assert plant.restart(tmp_path) == []
+    assert plant.engine.stated == {}
+    assert plant.say(read(ONE, 2, 500), stated(ONE, RuleRemoval("hot")), stated(ONE, HOT)) == []
+    assert plant.say(read(ONE, 3, 500)) == ["1 hot raise 3 500"]
+
+
 def test_a_retired_twin_is_left_alone(plant: Plant) -> None:
     plant.say(stated(ONE, HOT), stated(ONE, QUIET), read(ONE, 0, 150))
     assert plant.say(described(ONE, lifecycle=Lifecycle.RETIRED)) == ["1 hot clear 1000"]
