@@ -18,8 +18,16 @@ from twinproof.chain.accounts import Account
 from twinproof.chain.agreements import Agreements, Key, Terms
 from twinproof.chain.forms import twin_name
 from twinproof.chain.hexadecimal import keccak
+from twinproof.log.files import write_secret
 from twinproof.node.accounts import hold_account
-from twinproof.node.chain_setup import deploy_contracts, open_account, open_chain, open_sender, write_contracts
+from twinproof.node.chain_setup import (
+    ACCOUNT_KEY,
+    deploy_contracts,
+    open_account,
+    open_chain,
+    open_sender,
+    write_contracts,
+)
 from twinproof.node.chain_side import ChainSide
 from twinproof.node.config import FILE_NAME, ChainSettings, format_config, load_config
 from twinproof.node.intake import Accepted
@@ -40,6 +48,8 @@ PART: Final = "https://fleet.example/blade/1"
 SPARE: Final = "https://fleet.example/blade/2"
 PREDICTOR: Final = signer("urn:example:predictor", 50, ES256)
 TECHNICIAN: Final = signer("urn:example:technician", 51, ES256)
+OWNER: Final = Account(b"\6" * 32)
+"""The node's own account, the operator's."""
 SUPPLIER: Final = Account(b"\7" * 32)
 POOR: Final = Account(b"\x08" * 32)
 NUMBER: Final = "HPT-7"
@@ -161,6 +171,8 @@ def parties_rig(folder: Path) -> Iterator[Parties]:
     make_folder(folder, rate=0)
     config = replace(load_config(folder), chain=SETTINGS)
     (folder / FILE_NAME).write_text(format_config(config))
+    # The same each time, and so are the contracts' addresses: the documentation shows them.
+    write_secret(folder / "keys" / ACCOUNT_KEY, OWNER.key.hex().encode())
     with (
         open_chain(folder, SETTINGS, clock=clock) as chain,
         open_sender(folder, SETTINGS, chain, open_account(folder, SETTINGS), clock=clock) as sender,

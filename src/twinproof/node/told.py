@@ -13,6 +13,8 @@ from twinproof.twin.chain_event import ChainEvent, parse_chain_event
 from twinproof.twin.ledger import FOLLOWER
 from twinproof.views.state import StateView
 
+MAX_NAMES: Final = 100_000
+"""Parts whose names are kept."""
 MAX_BIRTH: Final = 1000
 """Entries about a part among which its birth statement is looked for."""
 _PAGE: Final = 1000
@@ -43,6 +45,14 @@ class ToldPart(NamedTuple):
     status: str
     parent: int | None
     entry: int
+
+
+class PartName(NamedTuple):
+    """What a part is called; None for what is no text, or was not told."""
+
+    part_number: str | None
+    serial: str | None
+    manufacturer: bytes | None
 
 
 class ToldEvent(NamedTuple):
@@ -84,6 +94,7 @@ class Told:
         self._states = states
         self._reader = reader
         self._births: dict[tuple[str, bytes], int | None] = {}
+        self._names: dict[int, PartName] = {}
 
     def purchases(
         self, ranges: Sequence[tuple[str, bool]], *, place: tuple[int, bytes] | None, subject: str | None = None,
@@ -173,6 +184,18 @@ class Told:
             if len(rows) < _PAGE:
                 return [found[key] for key in sorted(found)]
             after = rows[-1].entry
+
+    def name_of(self, part: ToldPart) -> PartName:
+        """What a part is called. A token is the hash of it, so what is known stays."""
+        if part.token not in self._names:
+            for told in self.events(part.subject):
+                if told.event.event == "Minted" and told.number("tokenId") == part.token:
+                    made = PartName(told.text("partNumber"), told.text("serial"), told.address("manufacturer"))
+                    if len(self._names) < MAX_NAMES:
+                        self._names[part.token] = made
+                    return made
+            return PartName(None, None, None)
+        return self._names[part.token]
 
     def birth(self, subject: str, leaf: bytes) -> int | None:
         """The entry about a part whose leaf hash its passport names."""

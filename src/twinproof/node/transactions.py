@@ -163,7 +163,7 @@ class Desk:
             value = values[argument.name]
             match argument.kind:
                 case Kind.TOKEN:
-                    words[argument.name] = f"part {token_name(value)}"
+                    words[argument.name] = self._part(value)
                 case Kind.ADDRESS:
                     words[argument.name] = "" if value is None else address_name(value)
                 case Kind.TIME:
@@ -183,6 +183,15 @@ class Desk:
                 case _:
                     words[argument.name] = str(value)
         return action.says.format(**words)
+
+    def _part(self, token: int) -> str:
+        """What people call a part, if the log tells."""
+        place = (self.side.contracts.chain_id, self.passports.contract.address)
+        for row in self.told.parts([("", False)], place=place, token=token, limit=1):
+            name = self.told.name_of(row)
+            if name.part_number and name.serial:
+                return f"part {name.part_number} {name.serial} ({token_name(token)[:10]}…)"
+        return f"part {token_name(token)}"
 
     # --- signing ---
 

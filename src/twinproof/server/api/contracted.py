@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from twinproof.errors import AccessDenied, ChainError, NotFound
 from twinproof.node.live import Live
-from twinproof.node.told import Told, ToldPart
+from twinproof.node.told import Told
 from twinproof.server.access import Principal
 from twinproof.server.api.twins import ranges
 
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from twinproof.chain.parts import PartPassport
     from twinproof.node.openings import Opening
     from twinproof.node.transactions import Desk
-
-
-MAX_NAMES: Final = 100_000
-"""Parts whose names are kept."""
-
-
-class PartName(NamedTuple):
-    """What a part is called; None for what is no text, or was not told."""
-
-    part_number: str | None
-    serial: str | None
-    manufacturer: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +36,6 @@ class Contracted:
     def __init__(self, live: Live) -> None:
         self.live = live
         self.told = Told(live.states, live.node.reader)
-        self._names: dict[int, PartName] = {}
         self._desk: Desk | None = None
         if live.chain is not None:
             # Who has no chain needs none of its packages.
@@ -78,18 +65,6 @@ class Contracted:
             return None, f"{problem.code}: {problem}"
         desk, now = self._desk, max(block.time + 1, int(self.live.node.clock()))
         return Seen(block, desk.agreements.at(block.number), desk.passports.at(block.number), now), None
-
-    def name_of(self, part: ToldPart) -> PartName:
-        """What the part is called. A token is the hash of it, so what is known stays."""
-        if part.token not in self._names:
-            for told in self.told.events(part.subject):
-                if told.event.event == "Minted" and told.number("tokenId") == part.token:
-                    made = PartName(told.text("partNumber"), told.text("serial"), told.address("manufacturer"))
-                    if len(self._names) < MAX_NAMES:
-                        self._names[part.token] = made
-                    return made
-            return PartName(None, None, None)
-        return self._names[part.token]
 
 
 def reading(principal: Principal) -> list[tuple[str, bool]]:

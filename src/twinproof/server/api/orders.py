@@ -308,7 +308,7 @@ def _part_number(contracted: Contracted, hashed: bytes) -> str | None:
     from twinproof.chain.hexadecimal import keccak
 
     for row in contracted.told.parts([("", False)], place=contracted.place("PartPassport"), limit=200):
-        said = contracted.name_of(row).part_number
+        said = contracted.told.name_of(row).part_number
         if said is not None and keccak(said.encode()) == hashed:
             return said
     return None

@@ -88,7 +88,7 @@ def _parts(
 
 
 def _item(contracted: Contracted, row: ToldPart) -> dict[str, Any]:
-    name = contracted.name_of(row)
+    name = contracted.told.name_of(row)
     return {
         "token": str(row.token),
         "sub": row.subject,
