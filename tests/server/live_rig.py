@@ -104,7 +104,9 @@ class Rig:
     def client(self, address: tuple[str, int] = ("127.0.0.1", 40000), token: str | None = None) -> TestClient:
         """A client of the application at an address."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return TestClient(self.app, client=address, headers=headers, raise_server_exceptions=True)
+        return TestClient(
+            self.app, base_url="http://127.0.0.1:8600", client=address, headers=headers, raise_server_exceptions=True
+        )
 
     def grow(self) -> list[int]:
         """Hand over what the script holds and the log does not, and wait for the views; the indices."""

@@ -276,6 +276,37 @@ def test_the_default_lets_this_machine_read_and_nobody_behind_a_proxy(tmp_path: 
         assert rig.client(REMOTE).get("/checkpoint").status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1:8600", True),
+        ("127.3.2.1", True),
+        ("LocalHost:8600", True),
+        ("[::1]:8600", True),
+        ("evil.example:8600", False),
+        ("evil.example", False),
+        ("localhost.evil.example:8600", False),
+        ("127.0.0.1.evil.example", False),
+        ("127.0.0.1:8600:1", False),
+        ("127.0.0.1@evil.example", False),
+        ("192.0.2.7:8600", False),
+        ("", False),
+    ],
+)
+def test_a_page_that_rebinds_its_name_is_not_this_machine(rig: Rig, host: str, here: bool) -> None:
+    assert rig.client().get("/metrics", headers={"host": host}).status_code == (200 if here else 401)
+
+
+def test_a_rebound_name_reads_nothing(tmp_path: Path) -> None:
+    with live_rig(tmp_path / "node") as rig:
+        here = rig.client()
+        for path in ("/api/v1/twins", "/checkpoint", "/metrics"):
+            assert here.get(path).status_code == 200
+            assert here.get(path, headers={"host": "evil.example"}).status_code == 401
+        assert here.get("/api/v1/session", headers={"host": "evil.example"}).json()["scopes"] == []
+        assert here.get("/console/", headers={"host": "evil.example"}).status_code in (200, 503)
+
+
 def test_open_means_everybody_but_not_for_the_nodes_own_numbers(tmp_path: Path) -> None:
     with live_rig(tmp_path / "node", Access(open=True)) as rig:
         assert rig.client(REMOTE).get("/api/v1/twins").status_code == 200

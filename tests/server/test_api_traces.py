@@ -19,7 +19,9 @@ def test_a_request_leaves_a_span(tmp_path: Path) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     with live_rig(tmp_path / "node") as rig:
-        client = TestClient(make_live_app(rig.live, tracer_provider=provider), client=("127.0.0.1", 5000))
+        client = TestClient(
+            make_live_app(rig.live, tracer_provider=provider), client=("127.0.0.1", 5000), base_url="http://localhost"
+        )
         assert client.get("/api/v1/state", params={"sub": TWIN, "at_least": rig.size - 1}).status_code == 200
         assert client.get("/api/v1/state", params={"sub": "urn:x:none"}).status_code == 404
     found = spans.get_finished_spans()

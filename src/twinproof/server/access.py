@@ -20,6 +20,7 @@ but can show no token, and no browser lets it send JSON unasked.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -47,6 +48,7 @@ PRINCIPAL: Final = "twinproof.principal"
 ROUTE: Final = "twinproof.route"
 """Key in the ASGI scope: the path's template, for metrics."""
 JSON: Final = "application/json"
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]{1,5})?")
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -136,11 +138,22 @@ class Access:
 
 
 def is_here(connection: HTTPConnection) -> bool:
-    """Whether the caller is on this machine itself, and no proxy of somebody else."""
+    """Whether the caller is on this machine itself, and no proxy of somebody else, nor a page that rebinds its name.
+
+    A page whose own name is made to lead to 127.0.0.1 has its browser on this machine, but that name in `Host`.
+    """
     client = connection.client
     return (
-        client is not None and is_loopback(client.host) and not any(name in connection.headers for name in _FORWARDED)
+        client is not None
+        and is_loopback(client.host)
+        and not any(name in connection.headers for name in _FORWARDED)
+        and all(_names_this_machine(host) for host in connection.headers.getlist("host"))
     )
+
+
+def _names_this_machine(host: str) -> bool:
+    found = _HOST.fullmatch(host.lower())
+    return found is not None and is_loopback(found[1].strip("[]"))
 
 
 def check_sender(connection: HTTPConnection) -> None:
