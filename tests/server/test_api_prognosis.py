@@ -71,7 +71,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for number in ENDED:
             rig.describe(number, lifecycle=Lifecycle.RETIRED)
         rig.settle()
-        client = TestClient(make_live_app(rig.live), client=("127.0.0.1", 40000))
+        client = TestClient(make_live_app(rig.live), client=("127.0.0.1", 40000), base_url="http://127.0.0.1")
         yield Fleet(rig.live, client, rig, lives)
 
 
@@ -173,7 +173,7 @@ def test_numbers_that_json_lacks_are_refused(fleet: Fleet) -> None:
 def test_a_model_that_is_not_here_is_named(fleet: Fleet) -> None:
     path = next((fleet.live.node.folder / "blobs").glob(f"*/{trained().digest.hex()}"))
     data = path.read_bytes()
-    client = TestClient(make_live_app(fleet.live), client=("127.0.0.1", 40000))
+    client = TestClient(make_live_app(fleet.live), client=("127.0.0.1", 40000), base_url="http://127.0.0.1")
     path.unlink()
     try:
         answer = client.post(f"{API}/whatif", json={"sub": twin(0), **COSTS})
@@ -477,7 +477,7 @@ def test_a_prediction_beyond_its_model_is_left_out_of_a_plan(tmp_path: Path) -> 
             statement = rig.script.say(forecaster, twin(number), PREDICTION, format_prediction(said))
             rig.take(statement)
         rig.settle()
-        client = TestClient(make_live_app(rig.live), client=("127.0.0.1", 40000))
+        client = TestClient(make_live_app(rig.live), client=("127.0.0.1", 40000), base_url="http://127.0.0.1")
         found = client.post(f"{API}/plan", json={**PLAN, "prefix": FLEET}).json()
         assert [each["sub"] for each in found["twins"]] == [twin(0), twin(2)]
         assert [each["sub"] for each in found["left_out"]] == [twin(1)]
