@@ -129,7 +129,7 @@ class Parties:
         assert self.side.events.step()
         assert self.live.states.wait(self.live.feed.size, 30)
 
-    def propose(self) -> int:
+    def propose(self, purpose: str = "propose") -> int:
         """Propose an agreement about the twin, in the operator's name; its number."""
         side, agreements = self.side, Agreements(self.side.chain, self.side.contracts.addresses["MaintenanceAgreement"])
         predictor, technician = (
@@ -158,8 +158,8 @@ class Parties:
             dispute_within=24 * HOUR,
         )
         data = agreements.contract.encode("propose", terms, [twin_name(TWIN)])
-        side.sender.submit("propose", agreements.address, data)
-        receipt = side.chain.receipt(side.sender.wait("propose", 5).transaction or b"")
+        side.sender.submit(purpose, agreements.address, data)
+        receipt = side.chain.receipt(side.sender.wait(purpose, 5).transaction or b"")
         assert receipt is not None
         return int(agreements.made(receipt, "Proposed")["id"])
 

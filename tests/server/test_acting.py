@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from tests.builders import TWIN
 from tests.server.parties_rig import HOUR, NUMBER, PART, POOR, PRICE, SPARE, SUPPLIER, TECHNICIAN, Parties, parties_rig
 from twinproof.chain.parts import token_id_of
+from twinproof.errors import ChainUnreachable
 from twinproof.server import ledger_shapes as shapes
 from twinproof.twin.installation import INSTALLATION, Installation, format_installation
 
@@ -327,12 +328,13 @@ def test_the_same_id_sends_once(story: list[str], us: Parties, client: TestClien
 
 
 def test_an_id_stands_although_what_it_needed_is_gone(story: list[str], us: Parties, client: TestClient) -> None:
-    """A suspension that is asked for twice with one id is the first one, though trying it out anew would fail."""
-    first = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement="1")
+    """What is asked for twice with one id is the first one, though trying it out anew would fail."""
+    number = str(us.propose("propose another"))
+    first = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement=number)
     assert first.status_code == 200, first.text
-    again = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement="1")
+    again = ask(client, "agreement.end", us.supplier, id_="the-very-end", agreement=number)
     assert (again.status_code, again.json()["hash"]) == (200, first.json()["hash"])
-    assert "AgreementEnded" in refused(ask(client, "agreement.end", us.supplier, agreement="1"))
+    assert "AgreementEnded" in refused(ask(client, "agreement.end", us.supplier, agreement=number))
 
 
 def test_dry_and_wallet_send_nothing(story: list[str], us: Parties, client: TestClient) -> None:
@@ -473,6 +475,57 @@ def test_a_transaction_of_somebody_elses_is_told_of(us: Parties, client: TestCli
     body = get(client, f"{TRANSACTIONS}/0x{block.transactions[0].hex()}")
     shapes.TransactionStatus.model_validate(body)
     assert (body["state"], body["block"], body["final"]) == ("mined", 1, True)
+
+
+def test_a_chain_that_is_away_leaves_what_the_log_tells(
+    story: list[str], us: Parties, client: TestClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*arguments: object, **more: object) -> None:
+        raise ChainUnreachable("nobody answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(us.side.chain, "head", away)
+        for path, shape in (("orders", shapes.OrderList), ("orders/1-1", shapes.OrderDetail),
+                            ("agreements", shapes.AgreementList), (f"parts/{token}", shapes.Passport),
+                            ("accounts", shapes.AccountList)):  # fmt: skip
+            body = get(client, f"/api/v1/{path}")
+            shape.model_validate(body)
+            assert (body["block"], body["problem"]) == (None, "chain-unreachable: nobody answers")
+        assert get(client, "/api/v1/orders/1-1")["state"] == "fulfilled"
+    with monkeypatch.context() as patch:
+        # It goes away in the middle of an answer.
+        patch.setattr(us.side.chain, "call", away)
+        body = get(client, "/api/v1/orders/1-1")
+        assert (body["escrow"], body["actions"], body["problem"]) == (None, [], "chain-unreachable: nobody answers")
+        assert get(client, f"/api/v1/parts/{token}")["problem"] == "chain-unreachable: nobody answers"
+        assert get(client, "/api/v1/agreements")["items"][0]["state"] is None
+    with monkeypatch.context() as patch:
+        patch.setattr(us.side.chain, "estimate_gas", away)
+        answer = ask(client, "agreement.fund", us.operator, agreement="1", amount="1", id_="while-away")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert ask(client, "withdraw", us.operator, sign="wallet", dry=True).status_code == 409
+
+
+def test_what_was_signed_and_not_taken_is_pending_and_goes_on(
+    story: list[str], us: Parties, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(raw: bytes) -> bytes:
+        raise ChainUnreachable("nobody answers")
+
+    arguments: dict[str, Any] = {"manufacturer": us.supplier, "accredited": True}
+    nonce = us.side.chain.nonce(us.side.sender.address)
+    with monkeypatch.context() as patch:
+        patch.setattr(us.side.chain, "send", silent)
+        sent = ask(client, "part.accredit", us.operator, id_="slow-going", **arguments)
+        assert sent.status_code == 200, sent.text
+        path = f"{TRANSACTIONS}/{sent.json()['hash']}"
+        waiting = get(client, path)
+        assert (waiting["state"], waiting["final"], waiting["block"]) == ("pending", False, None)
+        assert waiting["reason"] == "nobody answers"
+    assert us.side.chain.nonce(us.side.sender.address) == nonce
+    assert get(client, path)["final"] in (True, False)
+    assert get(client, path)["state"] == "mined"
+    assert us.side.chain.nonce(us.side.sender.address) == nonce + 1
 
 
 # --- statements -----------------------------------------------------------------------------------
