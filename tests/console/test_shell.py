@@ -116,6 +116,15 @@ def test_a_link_signs_in_and_the_token_leaves_the_address(desk: Desk) -> None:
     assert page.evaluate("() => sessionStorage.length") == 0
 
 
+def test_a_link_opened_in_the_open_console_signs_in_too(desk: Desk) -> None:
+    token = desk.world.operating
+    page = desk.page(desk.world.link("/ledger"))
+    expect(page.get_by_role("heading", level=1, name="Ledger")).to_be_visible()
+    page.goto(desk.world.link(token=token))
+    expect(page.get_by_role("banner")).to_contain_text("may act")
+    assert token not in page.url
+
+
 def test_a_token_is_typed_in(desk: Desk) -> None:
     page = desk.page(desk.world.link("/signin"))
     page.get_by_role("button", name="Sign in").click()

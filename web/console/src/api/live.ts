@@ -170,8 +170,12 @@ function subscribe(wake: () => void): () => void {
 export function listen(prefix: string | null, hear: (beat: Beat) => void): () => void {
   const listener = { prefix, hear };
   listeners.add(listener);
-  // It has been told nothing yet.
-  if (prefix !== null) told = null;
+  if (prefix !== null) {
+    // It has been told nothing yet, and does not wait for what is asked without it.
+    told = null;
+    asking?.abort();
+    asking = null;
+  }
   if (!asking) hurry();
   return () => {
     listeners.delete(listener);

@@ -16,12 +16,16 @@ export function arrive(): Arrival {
     history.replaceState(null, "", `${location.pathname}#${paths.signIn}`);
     return { oidc };
   }
-  if (currentPath() === paths.signIn) {
-    const token = new URLSearchParams(currentSearch()).get("token");
-    if (token !== null) {
-      setToken(token.trim() || null);
-      history.replaceState(null, "", `${location.pathname}#${paths.fleet}`);
-    }
-  }
+  const token = takeToken();
+  if (token !== null) setToken(token);
   return { oidc: null };
+}
+
+/** The token of `#/signin?token=…`, taken out of the address; null if it has none. */
+export function takeToken(): string | null {
+  if (currentPath() !== paths.signIn) return null;
+  const token = new URLSearchParams(currentSearch()).get("token")?.trim();
+  if (!token) return null;
+  window.history.replaceState(null, "", `${window.location.pathname}#${paths.fleet}`);
+  return token;
 }

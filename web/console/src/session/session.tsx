@@ -8,6 +8,7 @@ import { restart } from "../api/live";
 import { getSession } from "../api/session";
 import type { Session } from "../api/session";
 import { currentHash, currentPath, navigate, paths } from "../route";
+import { takeToken } from "./arrive";
 import type { Arrival } from "./arrive";
 import { setToken } from "./token";
 
@@ -47,6 +48,15 @@ export function SessionProvider({ children }: { children: ReactNode }): JSX.Elem
       navigate(paths.signIn, { replace: true });
     });
   }, []);
+  useEffect(() => {
+    // A link with a token, opened where the console is open already.
+    const take = (): void => {
+      const token = takeToken();
+      if (token !== null) signIn(token);
+    };
+    window.addEventListener("hashchange", take);
+    return () => window.removeEventListener("hashchange", take);
+  }, [signIn]);
   const handle = useMemo(() => ({ session: data ?? null, error, signIn, signOut }), [data, error, signIn, signOut]);
   return <Context.Provider value={handle}>{children}</Context.Provider>;
 }
