@@ -44,11 +44,11 @@ def panel(page: Page, title: str) -> Locator:
     return page.get_by_role("region", name=title, exact=True).first
 
 
-def engine(desk: Desk, **values: float) -> str:
+def engine(desk: Desk, t24: float = 641.25) -> str:
     """A new engine with a reading."""
     twin = desk.world.fresh("twin/engine")
     desk.world.describe(twin, name="Test engine")
-    desk.world.read(twin, **(values or {"T24": 641.25, "Nf": 2388.0}))
+    desk.world.read(twin, T24=t24, Nf=2388.0)
     return twin
 
 
@@ -74,7 +74,7 @@ def test_each_value_has_its_unit_its_time_and_its_entry(desk: Desk) -> None:
 
 
 def test_a_new_reading_shows_without_loading_again(desk: Desk) -> None:
-    twin = engine(desk, T24=641.25)
+    twin = engine(desk)
     page = opened(desk, twin)
     expect(row(page, "Values now", "LPC outlet temperature")).to_contain_text("641.25 K")
     page.evaluate("window.kept = true")

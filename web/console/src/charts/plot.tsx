@@ -41,6 +41,8 @@ export function Plot({ build, data, height, plot, onWidth }: PlotProps): JSX.Ele
     if (plot) plot.current = chart;
     told.current?.(chart.over.clientWidth || width);
     const observer = new ResizeObserver(() => {
+      // Hidden behind its table, it has no width.
+      if (!element.clientWidth) return;
       const next = Math.max(120, element.clientWidth);
       if (next !== chart.width) {
         chart.setSize({ width: next, height });

@@ -34,11 +34,13 @@ export interface SeriesProps {
   newest?: number | null;
   height?: number;
   initial?: Preset;
+  /** Called when the chart has something to show, or knows that there is nothing. */
+  onShown?: () => void;
 }
 
 const NONE: readonly Track[] = [];
 
-export function Series({ signals, label, newest = null, height = 260, initial = "all" }: SeriesProps): JSX.Element {
+export function Series({ signals, label, newest = null, height = 260, initial = "all", onShown }: SeriesProps): JSX.Element {
   const [view, setView] = useState<View>({ preset: initial });
   const [asTable, setAsTable] = useState(false);
   const [pixels, setPixels] = useState(0);
@@ -52,6 +54,12 @@ export function Series({ signals, label, newest = null, height = 260, initial = 
     gcTime: 60_000,
   });
   const shown = span ?? data?.span ?? null;
+  const settled = data !== undefined || error !== null;
+  const tell = useRef(onShown);
+  tell.current = onShown;
+  useEffect(() => {
+    if (settled) tell.current?.();
+  }, [settled]);
   const help = useId();
   return (
     <div className="series" data-busy={isFetching || undefined}>

@@ -1,7 +1,7 @@
 // What a twin is now: laid out after its model.
 import { useQuery } from "@tanstack/react-query";
 import type { JSX } from "react";
-import { lazy, Suspense, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 
 import { Series } from "../../charts/series";
 import { ApiError } from "../../api/client";
@@ -47,32 +47,46 @@ function Shown({ state, name }: { state: State; name: string }): JSX.Element {
   const signals = useMemo(() => signalGroups(state, model), [state, model]);
   const properties = useMemo(() => propertyGroups(state, model), [state, model]);
   const [picked, setPicked] = useState<readonly string[] | null>(null);
+  // Drawings wait for the chart: their code is large, and the values matter more.
+  const [calm, setCalm] = useState(false);
+  const calmed = useCallback((): void => {
+    requestIdleCallback(() => setCalm(true), { timeout: 1000 });
+  }, []);
   const first = settled ? firstSignals(signals) : [];
   const chosen = picked ?? first;
   const choose = (signal: string): void => {
     setPicked(chosen.includes(signal) ? chosen.filter((one) => one !== signal) : [...chosen, signal].slice(-MOST));
   };
+  const drawn = settled && (calm || chosen.length === 0);
+  const waiting = <Panel title={t("twin.view3d")}><Loading lines={6} /></Panel>;
   return (
     <div className="twin-grid">
       <div className="twin-column">
         <ValuesPanel groups={signals} chosen={chosen} choose={choose} />
-        <ChartPanel sub={state.sub} groups={signals} chosen={chosen} />
+        <ChartPanel sub={state.sub} groups={signals} chosen={chosen} onShown={calmed} />
         <PropertiesPanel sub={state.sub} groups={properties} />
         <CommandsPanel sub={state.sub} model={model} named={state.model !== null} />
         <RequestsPanel state={state} />
       </div>
       <div className="twin-column">
         <AlarmsPanel state={state} />
-        <Suspense fallback={<Panel title={t("twin.view3d")}><Loading lines={6} /></Panel>}>
-          {settled ? <View3d state={state} model={model} name={name} /> : null}
-        </Suspense>
-        <RelationsPanel state={state} name={name} />
+        {drawn ? (
+          <Suspense fallback={waiting}><View3d state={state} model={model} name={name} /></Suspense>
+        ) : waiting}
+        {drawn ? <RelationsPanel state={state} name={name} /> : null}
       </div>
     </div>
   );
 }
 
-function ChartPanel({ sub, groups, chosen }: { sub: string; groups: readonly Group<SignalRow>[]; chosen: readonly string[] }): JSX.Element {
+interface ChartPanelProps {
+  sub: string;
+  groups: readonly Group<SignalRow>[];
+  chosen: readonly string[];
+  onShown: () => void;
+}
+
+function ChartPanel({ sub, groups, chosen, onShown }: ChartPanelProps): JSX.Element {
   const rows = groups.flatMap((group) => group.rows);
   const key = chosen.join("\n");
   const labels = chosen.map((signal) => rows.find((row) => row.name === signal)?.label ?? signal);
@@ -85,7 +99,10 @@ function ChartPanel({ sub, groups, chosen }: { sub: string; groups: readonly Gro
   return (
     <Panel title={t("twin.charts")}>
       {signals.length ? (
-        <Series signals={signals} label={t("twin.chartLabel", { names: labels.join(", ") })} newest={times.length ? Math.max(...times) : null} />
+        <Series
+          signals={signals} label={t("twin.chartLabel", { names: labels.join(", ") })} newest={times.length ? Math.max(...times) : null}
+          onShown={onShown}
+        />
       ) : <Empty small title={t("twin.chooseSignals")} />}
     </Panel>
   );
