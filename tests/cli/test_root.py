@@ -87,7 +87,7 @@ def test_every_error_has_an_exit_code() -> None:
 
     found = {kind.code: exit_code(kind.__new__(kind)) for kind in kinds(TwinproofError)}
     assert {code for code, shown in found.items() if shown == ExitCode.USAGE} == {
-        "malformed", "too-large", "config", "not-found",
+        "malformed", "too-large", "config", "not-installed", "not-found",
     }  # fmt: skip
     assert {code for code, shown in found.items() if shown == ExitCode.UNAVAILABLE} == {
         "unreachable", "chain-unreachable", "overloaded", "rate-limited", "storage-failed", "conflict", "internal",
