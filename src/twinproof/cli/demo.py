@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from twinproof.cli.demo_stage import PASSWORD
 from twinproof.cli.demo_story import Story
 from twinproof.cli.fleet import find_file, read_units
 from twinproof.cli.options import FOLDER, NEW_FOLDER, json_option
@@ -84,6 +85,8 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
             told = f"--policy {keep}/auditor/policy.txt --block {summary['block']} --replay"
             click.echo(f"  twinproof verify {keep}/auditor/story.twinproof {told}")
             click.echo(f"  twinproof agreement show 1 --folder {keep}/sound")
+            party = f"supplier --account {keep}/supplier.json --password-file {keep}/{PASSWORD}"
+            click.echo(f"  twinproof chain account hold {party} --folder {keep}/sound     its console acts for both")
         click.echo(f"  twinproof twin list --folder {keep}/sound")
     else:
         click.echo("  twinproof demo --keep ./demo     the same, and everything stays there to look around")
