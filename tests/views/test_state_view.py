@@ -54,7 +54,7 @@ def statements(draw: st.DrawFn) -> Said:
 
 FOLLOWER = signer("https://fleet.example/log0#chain", 61)
 CONTRACT = b"\xaa" * 20
-EVENTS = {
+EVENTS: dict[str, dict[str, Any]] = {
     "Minted": {"manufacturer": CONTRACT},
     "HandedOver": {"to": b"\xbb" * 20, "from": CONTRACT},
     "StatusChanged": {"status": 2},
