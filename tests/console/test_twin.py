@@ -172,6 +172,15 @@ def test_an_alarm_is_acknowledged(desk: Desk) -> None:
     assert "valve opened" in cbor.decode(said.payload)["text"]
 
 
+def test_a_detectors_case_says_what_strayed(desk: Desk) -> None:
+    page = opened(desk, desk.world.engine(2))
+    alarms = panel(page, "Alarms")
+    alarms.get_by_text("What strayed").click()
+    expect(alarms).to_contain_text("fouling of the compressor, bleed leak")
+    expect(alarms.get_by_role("row").filter(has_text="T24")).to_contain_text("+1.75")
+    expect(alarms.get_by_role("row").filter(has_text="T50")).to_contain_text("-0.5")
+
+
 def test_who_only_reads_is_told_what_acting_takes(desk: Desk) -> None:
     page = opened(desk, desk.world.engine(2))
     expect(panel(page, "Commands")).to_contain_text("scope operate")

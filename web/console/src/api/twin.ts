@@ -47,8 +47,19 @@ export interface AlarmHeld {
   acknowledged: boolean;
   shelved_until: number | null;
   value: number | null;
+  /** What a detector saw; null for a rule's alarm. */
+  case: Case | null;
   entry: number;
   time: number;
+}
+
+export interface Case {
+  detector: string;
+  score: number;
+  since: number;
+  /** Each signal's part of the score, negative where it was too low; the greatest first. */
+  signals: { name: string; part: number }[];
+  hints: string[];
 }
 
 export interface State {

@@ -1,10 +1,11 @@
 // Alarms that stand, in the words of ISA-18.2, and people's responses.
 import type { JSX } from "react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
-import type { AlarmHeld, Response, RuleHeld, State } from "../../api/twin";
+import type { AlarmHeld, Case, Response, RuleHeld, State } from "../../api/twin";
 import { sendResponse } from "../../api/twin";
-import { Button, Dialog, Empty, Entry, Field, formatNumber, Panel, Status, Time } from "../../parts";
+import { Bars } from "../../charts/bars";
+import { announce, Button, Dialog, Empty, Entry, Field, formatNumber, Panel, Status, Time } from "../../parts";
 import type { Level } from "../../parts";
 import { t, word } from "../../strings/en";
 import { ReadsOnly, Refusal, useActing, useOperates } from "./acting";
@@ -20,6 +21,11 @@ export function AlarmsPanel({ state }: { state: State }): JSX.Element {
   const operates = useOperates();
   const [asked, setAsked] = useState<Asked | null>(null);
   const alarms = Object.entries(state.alarms).sort(([, one], [, other]) => other.entry - one.entry);
+  const before = useRef(alarms.length);
+  useEffect(() => {
+    if (before.current !== alarms.length) announce(t("twin.alarmsChanged", { n: alarms.length }));
+    before.current = alarms.length;
+  }, [alarms.length]);
   return (
     <Panel title={t("twin.alarms")}>
       {alarms.length ? (
@@ -71,6 +77,7 @@ function Alarm({ name, alarm, rule, onAsk }: AlarmProps): JSX.Element {
         {t(alarm.active ? "twin.active" : "twin.cleared")} {t("twin.since")} <Time at={alarm.time} relative /> · {t(alarm.acknowledged ? "twin.isAcknowledged" : "twin.unacknowledged")}
         {shelved ? <> · {t("twin.shelvedUntil")} <Time at={alarm.shelved_until} /></> : null}
       </p>
+      {alarm.case ? <Why found={alarm.case} /> : null}
       {onAsk ? (
         <div className="row">
           {alarm.acknowledged ? null : <Button small icon="good" onClick={() => onAsk("acknowledge")}>{t("twin.acknowledge")}</Button>}
@@ -80,6 +87,22 @@ function Alarm({ name, alarm, rule, onAsk }: AlarmProps): JSX.Element {
         </div>
       ) : null}
     </li>
+  );
+}
+
+/** What a detector saw: which signals, how far, since when, and what that may mean. */
+function Why({ found }: { found: Case }): JSX.Element {
+  return (
+    <details>
+      <summary>{t("twin.caseWhy")}</summary>
+      <div className="stack twin-case">
+        <dl className="facts">
+          <dt>{t("twin.caseSince")}</dt><dd><Time at={found.since} /></dd>
+          {found.hints.length ? <><dt>{t("twin.caseHints")}</dt><dd>{found.hints.join(", ")}</dd></> : null}
+        </dl>
+        <Bars label={t("twin.caseSignals")} items={found.signals.map(({ name, part }) => ({ key: name, name, value: part }))} />
+      </div>
+    </details>
   );
 }
 

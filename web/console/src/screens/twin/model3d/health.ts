@@ -55,6 +55,8 @@ function partOf(signal: string, keys: readonly string[], kind: Kind): string | n
 
 const RANK: Record<Level, number> = { act: 3, watch: 2, info: 1, good: 0, unknown: 0 };
 const DRIVERS = 3;
+/** Signals of a detector's case that colour their parts: those that strayed most. */
+const STRAYED = 1;
 
 /** Health of parts of these keys; what speaks of none of them speaks of the last. */
 export function partsHealth(state: State, parts: readonly (readonly [string, string])[], kind: Kind): PartHealth[] {
@@ -69,7 +71,9 @@ export function partsHealth(state: State, parts: readonly (readonly [string, str
   for (const [name, alarm] of Object.entries(state.alarms)) {
     const rule = state.rules[name];
     if (!alarm.active && alarm.acknowledged) continue;
-    tell(partOf(rule?.signal ?? name, keys, kind), SEVERITY[rule?.severity ?? ""] ?? "watch", rule?.text ?? name);
+    const level = SEVERITY[rule?.severity ?? ""] ?? "watch";
+    const strayed = alarm.case?.signals.slice(0, STRAYED).map((one) => one.name) ?? [rule?.signal ?? name];
+    for (const part of new Set(strayed.map((signal) => partOf(signal, keys, kind)))) tell(part, level, rule?.text ?? name);
   }
   const drivers = Object.entries(state.prediction?.drivers ?? {}).sort(([, one], [, other]) => Math.abs(other) - Math.abs(one));
   for (const [name] of drivers.slice(0, DRIVERS)) tell(partOf(name, keys, kind), "info", t("twin.view3dDriver", { name }));
