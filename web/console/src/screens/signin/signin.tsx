@@ -17,7 +17,7 @@ export default function SignInScreen(): JSX.Element {
       <div className="signin">
         <Panel title={session?.origin ?? t("common.product")}>
           <div className="stack">
-            {session?.signed_in ? <Already /> : <><p>{t("signin.intro")}</p>{oidc !== null && <Finishing address={oidc} />}<TokenForm /><OidcButton /></>}
+            {session?.signed_in ? <Already /> : <><p>{t(session?.scopes.includes("all") ? "signin.open" : "signin.intro")}</p>{oidc !== null && <Finishing address={oidc} />}<TokenForm /><OidcButton /></>}
           </div>
         </Panel>
       </div>
@@ -46,12 +46,20 @@ function TokenForm(): JSX.Element {
   };
   return (
     <form className="stack" onSubmit={submit}>
-      <Field label={t("signin.token")} error={error} hint={t("signin.tokenHint", { command: "twinproof console NODE", other: "twinproof token new NODE" })}>
+      <Field label={t("signin.token")} error={error} hint={<Hint />}>
         {(control) => <input {...control} type="password" autoComplete="off" spellCheck={false} value={token} onChange={(event) => setToken(event.target.value)} />}
       </Field>
       <Button kind="primary" type="submit">{t("signin.submit")}</Button>
       <p className="small muted">{t("signin.kept")}</p>
     </form>
+  );
+}
+
+function Hint(): JSX.Element {
+  return (
+    <>
+      <code>twinproof console NODE</code> {t("signin.hintLink")} <code>twinproof token new NODE --scope all</code> {t("signin.hintRead")}
+    </>
   );
 }
 

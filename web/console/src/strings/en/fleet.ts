@@ -10,7 +10,7 @@ export const fleet = {
   entry: "Entry",
   summary: "The fleet in numbers; press one to filter",
   alarmsStanding: "Alarms",
-  ordersOpen: "Open orders",
+  ordersOpen: "Orders",
   filter: "Filter by name, IRI or model",
   filterHint: "Filter by name, IRI or model ( / )",
   model: "Model",

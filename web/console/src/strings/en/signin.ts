@@ -2,7 +2,8 @@ export const signin = {
   title: "Sign in",
   intro: "This node shows what it knows to those who hold a token of it.",
   token: "Token",
-  tokenHint: "{command} on the node's machine prints a link that signs you in; {other} makes a token that reads only.",
+  hintLink: "on the node's machine prints a link that signs you in;",
+  hintRead: "makes a token that reads only.",
   empty: "Paste a token first.",
   submit: "Sign in",
   oidc: "Sign in at {issuer}",
@@ -10,7 +11,7 @@ export const signin = {
   failed: "The sign-in did not succeed",
   wrong: "The node does not take this token.",
   kept: "The token is kept in this tab only, and forgotten when you close it.",
-  open: "This node needs no sign-in to read.",
+  open: "This node needs no sign-in to read. Acting takes a token that may.",
   already: "You are signed in as {id}.",
   continue: "Continue",
 } as const;
