@@ -196,8 +196,32 @@ function head(major: number, argument: bigint): Uint8Array {
   return data;
 }
 
-/** The one encoding of a value; floats are not written by a verifier. */
+function float(value: number): Uint8Array {
+  if (Number.isNaN(value)) return Uint8Array.of(0xf9, 0x7e, 0x00);
+  const size = floatSize(value);
+  const data = new Uint8Array(1 + size);
+  const view = new DataView(data.buffer);
+  data[0] = size === 2 ? 0xf9 : size === 4 ? 0xfa : 0xfb;
+  if (size === 8) view.setFloat64(1, value);
+  else if (size === 4) view.setFloat32(1, value);
+  else view.setUint16(1, halfBits(value));
+  return data;
+}
+
+/** Bits of a value that binary16 holds. */
+function halfBits(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | (size * 2 ** 24);
+  single.setFloat32(0, size);
+  const bits = single.getUint32(0);
+  return sign | (((bits >> 23) - 112) << 10) | ((bits >> 13) & 0x3ff);
+}
+
+/** The one encoding of a value. */
 export function encode(value: Value): Uint8Array {
+  if (typeof value === "number") return float(value);
   if (typeof value === "bigint") return value >= 0n ? head(0, value) : head(1, -1n - value);
   if (value instanceof Uint8Array) return concat(head(2, BigInt(value.length)), value);
   if (typeof value === "string") {
@@ -212,6 +236,5 @@ export function encode(value: Value): Uint8Array {
   }
   if (value instanceof Tagged) return concat(head(6, value.tag), encode(value.value));
   if (value === null) return Uint8Array.of(0xf6);
-  if (typeof value === "boolean") return Uint8Array.of(value ? 0xf5 : 0xf4);
-  throw new TypeError("no encoding for floats here");
+  return Uint8Array.of(value ? 0xf5 : 0xf4);
 }

@@ -16,5 +16,7 @@ export { type ProvenStatement, verifyTlogProof, verifyTransparent } from "./sing
 export { type Statement, parseStatement } from "./statement.js";
 export { CONTENT_TYPES, type KindName, type Said, readPayload } from "./kinds/index.js";
 export { parseCoseKey, PublicKey, useEngine } from "./keys.js";
-export { decode as decodeCbor, type Value as CborValue } from "./cbor.js";
+export { type CborMap, Tagged, decode as decodeCbor, type Value as CborValue } from "./cbor.js";
+export { TwinFold, sha256Hex } from "./fold/twin.js";
+export { toHex } from "./bytes.js";
 export { Refused, VerificationFailed } from "./errors.js";

@@ -83,6 +83,8 @@ export interface History {
   readonly operator: PublicKey;
   /** Ascending by size. */
   readonly anchors: readonly VerifiedAnchor[];
+  /** What the file brings along, such as models of predictions, by hexadecimal SHA-256. */
+  readonly blobs: ReadonlyMap<string, Uint8Array>;
   /** What a reader should know and the file does not hide. */
   readonly remarks: readonly string[];
 }
@@ -426,6 +428,7 @@ class Run {
       authority: this.authority,
       operator: this.authority.root!.terms.key,
       anchors: this.anchors,
+      blobs: this.bundle.blobs,
       remarks: this.remarks,
     };
   }

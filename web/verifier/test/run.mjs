@@ -67,6 +67,15 @@ const answers = {
       remarks: history.remarks.length,
     };
   },
+  /** The canonical bytes of the state after each of the twin's statements. */
+  async states(one) {
+    const history = await v.verifyBundle(bytes(one), policyOf(one.policy));
+    const fold = new v.TwinFold(history.subject);
+    return history.entries.map(({ index, statement }) => {
+      fold.apply(index, statement);
+      return v.toHex(fold.canonical());
+    });
+  },
   transparent: async (one) => proven(await v.verifyTransparent(bytes(one), policyOf(one.policy), signerOf(one))),
   tlogProof: async (one) => proven(await v.verifyTlogProof(bytes(one), bytes(one, "raw"), policyOf(one.policy), signerOf(one))),
   statement: (one) => v.parseStatement(bytes(one)).digestHex,
