@@ -9,7 +9,7 @@ import type { JSX } from "react";
 import { useMemo } from "react";
 import type uPlot from "uplot";
 
-import { Time } from "../parts";
+import { formatUnit, Time } from "../parts";
 import { t } from "../strings/en";
 import { padded, xAxis, yAxis } from "./axes";
 import { ChartFrame, Marks } from "./chart";
@@ -35,7 +35,8 @@ export interface FanProps {
 }
 
 export function Fan(props: FanProps): JSX.Element {
-  const { x, point, lower, upper, actual, unit, label, time = false, xLabel, height = 240, names = {} } = props;
+  const { x, point, lower, upper, actual, label, time = false, xLabel, height = 240, names = {} } = props;
+  const unit = formatUnit(props.unit);
   const data = useMemo(
     (): uPlot.AlignedData => [[...x], [...point], [...upper], [...lower], ...(actual ? [[...actual]] : [])],
     [x, point, lower, upper, actual],
@@ -53,7 +54,7 @@ export function Fan(props: FanProps): JSX.Element {
         ...(known ? [{ kind: "dashed", place: 1, text: words.actual } as const] : []),
       ]} />}
       chart={<Plot build={build} data={data} height={height} />}
-      table={<FanTable {...props} words={words} />}
+      table={<FanTable {...props} unit={unit} words={words} />}
     />
   );
 }
