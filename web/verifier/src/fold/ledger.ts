@@ -62,7 +62,8 @@ interface Event {
 
 const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 const comparePlaces = (a: Place, b: Place): number => compare(a[0], b[0]) || compare(a[1], b[1]);
-const compareKeys = (a: Key, b: Key): number => compare(a.chain, b.chain) || compareBytes(a.contract, b.contract) || compareBytes(a.id, b.id);
+const compareKeys = (a: Key, b: Key): number =>
+  compare(a.chain, b.chain) || compareBytes(a.contract, b.contract) || compareBytes(a.id, b.id);
 const below = ([block, position]: Place): Place => [block, position - 1n];
 const name = ({ chain, contract, id }: Key): string => `${chain} ${toHex(contract)} ${toHex(id)}`;
 
@@ -108,6 +109,12 @@ function tokenBefore({ name: event, args }: Event): Partial<Token> | undefined {
     default:
       return undefined;
   }
+}
+
+/** The argument that names what an event acts on. */
+function subjectOf(event: string): string {
+  if (ORDER_STATES.has(event)) return "orderId";
+  return event === "Installed" || event === "Removed" ? "child" : "tokenId";
 }
 
 interface Source {
@@ -157,10 +164,11 @@ export class LedgerFold {
     if (!isArray(block) || !isBytes(contract) || !(args instanceof Map)) throw new TypeError("a chain-event that was not checked");
     const place: Place = [BigInt(String(block[0])), BigInt(String(said.get("position")))];
     const chain = BigInt(String(said.get("chain")));
-    const event: Event = { name: String(said.get("event")), chain, contract, args, place, time: BigInt(String(said.get("time"))), entry };
+    const time = BigInt(String(said.get("time")));
+    const event: Event = { name: String(said.get("event")), chain, contract, args, place, time, entry };
     const retracted = said.has("retracted");
     this.place(issuer, event, retracted);
-    const id = wide(args.get(ORDER_STATES.has(event.name) ? "orderId" : event.name === "Installed" || event.name === "Removed" ? "child" : "tokenId"));
+    const id = wide(args.get(subjectOf(event.name)));
     if (id === null) return;
     const key = { chain, contract, id };
     const order = ORDER_STATES.get(event.name);
@@ -182,7 +190,8 @@ export class LedgerFold {
     const { place, entry } = event;
     if (!token) {
       if (event.name !== "Minted" || retracted) return;
-      this.tokens.set(known, { key, owner: address(event.args.get("manufacturer")), status: STATUSES[0]!, parent: null, place, entry });
+      const owner = address(event.args.get("manufacturer"));
+      this.tokens.set(known, { key, owner, status: STATUSES[0]!, parent: null, place, entry });
       return;
     }
     const order = comparePlaces(token.place, place);

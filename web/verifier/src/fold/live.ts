@@ -89,12 +89,17 @@ export class LiveFold {
   }
 
   members(): [string, Value][] {
-    const requests = [...this.requests.values()].map(({ digest, name, status, entry, time, answer }) => [digest, name, status, entry, time, answer]);
+    const requests = [...this.requests.values()].map((one) => [one.digest, one.name, one.status, one.entry, one.time, one.answer]);
     const alarms = [...this.alarms].map(([id, alarm]): [string, Value] => {
       const { active, acknowledged, shelved, value, entry, time } = alarm;
       return [id, [active, acknowledged, shelved, value, entry, time, ...(alarm.case === undefined ? [] : [alarm.case])]];
     });
-    return present([["desired", new Map(this.desired)], ["requests", requests], ["rules", new Map(this.rules)], ["alarms", new Map(alarms)]]);
+    return present([
+      ["desired", new Map(this.desired)],
+      ["requests", requests],
+      ["rules", new Map(this.rules)],
+      ["alarms", new Map(alarms)],
+    ]);
   }
 }
 
@@ -112,7 +117,8 @@ function change(said: Fields): Partial<Alarm> {
   switch (said.get("transition")) {
     case "raise": {
       const value = said.get("value");
-      return { active: true, acknowledged: false, value: value === undefined ? null : float(value), case: casePayload(said.get("case")) };
+      const number = value === undefined ? null : float(value);
+      return { active: true, acknowledged: false, value: number, case: casePayload(said.get("case")) };
     }
     case "clear":
       return { active: false };
