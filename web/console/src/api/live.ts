@@ -166,11 +166,14 @@ function subscribe(wake: () => void): () => void {
   };
 }
 
-/** Hear of changes of twins whose IRI begins with `prefix` ("" means all); the first beat brings all of them. */
-export function listen(prefix: string | null, hear: (beat: Beat) => void): () => void {
+/**
+ * Hear of changes of twins whose IRI begins with `prefix` ("" means all). The first beat brings all of them, unless
+ * `whole` is false: for those who know already how things stood.
+ */
+export function listen(prefix: string | null, hear: (beat: Beat) => void, whole = true): () => void {
   const listener = { prefix, hear };
   listeners.add(listener);
-  if (prefix !== null) {
+  if (prefix !== null && whole) {
     // It has been told nothing yet, and does not wait for what is asked without it.
     told = null;
     asking?.abort();
@@ -189,12 +192,12 @@ export function usePulse(): Pulse {
 }
 
 /** Call `hear` with every answer; see `listen`. */
-export function useLive(prefix: string | null, hear: (beat: Beat) => void): void {
+export function useLive(prefix: string | null, hear: (beat: Beat) => void, whole = true): void {
   const newest = useRef(hear);
   useEffect(() => {
     newest.current = hear;
   });
-  useEffect(() => listen(prefix, (found) => newest.current(found)), [prefix]);
+  useEffect(() => listen(prefix, (found) => newest.current(found), whole), [prefix, whole]);
 }
 
 export interface LiveOptions {
@@ -249,6 +252,6 @@ export function useLiveQuery<T>(
       kept.asked = Date.now();
       void refetch({ cancelRefetch: false });
     }, wait);
-  });
+  }, false);
   return query;
 }

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import type { JSX } from "react";
 
@@ -56,6 +56,11 @@ function List({ alarms }: { alarms: readonly Alarm[] }): JSX.Element {
   const [severity, setSeverity] = useState("");
   const [shown, setShown] = useState(PAGE);
   const [asked, setAsked] = useState<Asked | null>(null);
+  const queries = useQueryClient();
+  const close = (): void => {
+    setAsked(null);
+    void queries.invalidateQueries({ queryKey: ["alarms"] });
+  };
   const ranked = useMemo(() => rank(alarms), [alarms]);
   const matching = severity ? ranked.filter((alarm) => alarm.severity === severity) : ranked;
   if (alarms.length === 0) return <Empty title={t("alarms.none")}><p>{t("alarms.noneText")}</p></Empty>;
@@ -75,7 +80,7 @@ function List({ alarms }: { alarms: readonly Alarm[] }): JSX.Element {
         ))}
       </ul>
       {matching.length > shown && <div className="row"><Button onClick={() => setShown(shown + PAGE)}>{t("alarms.more", { n: matching.length - shown })}</Button></div>}
-      {asked && <RespondDialog sub={asked.sub} asked={asked} onClose={() => setAsked(null)} />}
+      {asked && <RespondDialog sub={asked.sub} asked={asked} onClose={close} />}
     </>
   );
 }
