@@ -38,6 +38,7 @@ export function Steps({ course, name, source }: { course: Course; name: string; 
 
 function Step({ step, course }: { step: number; course: Course }): JSX.Element {
   const now = standing(course, step);
+  const sentence = word("verify", `step${step}`) ?? "";
   const problems = now === "failed" && course.verdict?.verdict === "failed" ? course.verdict.failure.problems : [];
   return (
     <li className={`verify-step verify-${now}`} data-standing={now}>
@@ -47,7 +48,7 @@ function Step({ step, course }: { step: number; course: Course }): JSX.Element {
           <strong>{step}. {word("verify", `title${step}`)}</strong>
           <span className="verify-standing">{t(`verify.${now}`)}</span>
         </div>
-        <p>{word("verify", `step${step}`)}</p>
+        <p>{now === "failed" ? t("verify.mustHold", { text: sentence }) : sentence}</p>
         {course.found[step - 1] !== undefined && <p className="small muted">{course.found[step - 1]}</p>}
         {problems.length > 0 && <Findings problems={problems} />}
       </div>

@@ -34,6 +34,8 @@ CONSOLE: Final = "/console/"
 RULES: Final = {"/": Rule.OPEN, "/console": Rule.OPEN, "/console/{path:path}": Rule.OPEN}
 
 _INDEX: Final = "index.html"
+_OFFLINE: Final = "verify.html"
+"""The page that checks evidence without a node."""
 _HASHED: Final = "assets/"
 """The folder of files whose names change with their contents."""
 _TYPES: Final = {
@@ -104,6 +106,9 @@ class Console:
             if takes_gzip(request.headers.get("accept-encoding", "")):
                 headers["content-encoding"] = "gzip"
                 data = await run_in_threadpool(self._gzip, name, data)
+        if name == _OFFLINE:
+            # To be kept and opened from a disk: its inline script is not for this origin.
+            headers["content-disposition"] = f'attachment; filename="{_OFFLINE}"'
         response = Response(data, headers=headers)
         # Not as media_type: Starlette adds a charset to texts of its own choice.
         response.headers["content-type"] = _TYPES.get(suffix, "application/octet-stream")

@@ -53,6 +53,7 @@ export const verify = {
   step8: "Numbers without gaps, each statement naming the one before: nothing in between was left out.",
   step9: "The file holds what it announces: it was not cut by accident.",
   step10: "No statement claims to be later than the log had it.",
+  mustHold: "This does not hold: {text}",
   title1: "Read the file",
   title2: "Trust the head",
   title3: "Link the time marks",
