@@ -136,7 +136,7 @@ def test_a_whole_other_history_is_refused_by_its_anchor(desk: Desk) -> None:
     page.goto(desk.world.link("/ledger"))
     expect(page.get_by_label("Later size, in entries")).to_have_value(str(desk.world.size))
     page.get_by_role("button", name="Check in this browser").click()
-    expect(page.get_by_role("alert")).to_contain_text("another root in an anchor")
+    expect(page.get_by_role("alert")).to_contain_text("An anchor names another root of")
 
 
 def test_sizes_that_cannot_be_are_refused_at_once(desk: Desk) -> None:

@@ -125,10 +125,19 @@ def test_a_link_opened_in_the_open_console_signs_in_too(desk: Desk) -> None:
     assert token not in page.url
 
 
+def test_a_link_that_is_too_old_is_told(desk: Desk) -> None:
+    page = desk.page(desk.world.link(token="tp_old"))
+    expect(page.get_by_role("region", name="Notices")).to_contain_text("does not take this token")
+    assert page.evaluate("() => sessionStorage.length") == 0
+
+
 def test_a_token_is_typed_in(desk: Desk) -> None:
     page = desk.page(desk.world.link("/signin"))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("Paste a token first")
+    page.get_by_label("Token").fill("tp_wrong")
+    page.get_by_label("Token").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("does not take this token")
     page.get_by_label("Token").fill(desk.world.token("all"))
     page.get_by_label("Token").press("Enter")
     expect(page.get_by_role("banner")).to_contain_text("reads only")

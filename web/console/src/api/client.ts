@@ -61,7 +61,7 @@ async function refusal(response: Response): Promise<ApiError> {
 async function send(address: string, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
   const headers = new Headers(init.headers);
   const token = currentToken();
-  if (token) headers.set("authorization", `Bearer ${token}`);
+  if (token && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`);
   let response: Response;
   try {
     response = await fetch(address, { ...init, headers, cache: "no-store", credentials: "omit", signal: signal ?? null });
@@ -86,6 +86,12 @@ async function json<T>(response: Response): Promise<T> {
 /** GET /api/v1/`path`. The caller names the type: the shapes of docs/design/console.md, written once in api/. */
 export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
   return json<T>(await send(url(`api/v1/${path}`, query), { headers: { accept: "application/json" } }, signal));
+}
+
+/** GET as the bearer of another token than this tab's. */
+export async function getAs<T>(token: string, path: string): Promise<T> {
+  const headers = { accept: "application/json", authorization: `Bearer ${token}` };
+  return json<T>(await send(url(`api/v1/${path}`), { headers }, undefined));
 }
 
 /** POST /api/v1/`path` with a JSON body. */

@@ -1,4 +1,4 @@
-import { get } from "./client";
+import { get, getAs } from "./client";
 
 export interface Oidc {
   issuer: string;
@@ -25,3 +25,6 @@ export interface Session {
 }
 
 export const getSession = (signal?: AbortSignal): Promise<Session> => get<Session>("session", {}, signal);
+
+/** Who the bearer of a token would be. */
+export const tryToken = (token: string): Promise<Session> => getAs<Session>(token, "session");

@@ -7,10 +7,12 @@ import type { ApiError } from "../api/client";
 import { restart } from "../api/live";
 import { getSession } from "../api/session";
 import type { Session } from "../api/session";
+import { say } from "../parts/toast";
 import { currentHash, currentPath, navigate, paths } from "../route";
+import { t } from "../strings/en";
 import { takeToken } from "./arrive";
 import type { Arrival } from "./arrive";
-import { setToken } from "./token";
+import { currentToken, setToken } from "./token";
 
 export interface SessionHandle {
   /** Null until the node has answered. */
@@ -48,6 +50,12 @@ export function SessionProvider({ children }: { children: ReactNode }): JSX.Elem
       navigate(paths.signIn, { replace: true });
     });
   }, []);
+  useEffect(() => {
+    if (!data || data.signed_in || currentToken() === null) return;
+    // The link was too old; where reading is open to all nothing else would tell.
+    setToken(null);
+    say(t("signin.wrong"), "watch");
+  }, [data]);
   useEffect(() => {
     // A link with a token, opened where the console is open already.
     const take = (): void => {

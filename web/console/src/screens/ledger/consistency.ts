@@ -2,6 +2,7 @@
 
 import { checkConsistency } from "../../../../verifier/src/merkle";
 import type { Anchor, Consistency } from "../../api/log";
+import { t } from "../../strings/en";
 
 /** Where a root was said besides the answer that is checked. */
 export interface Witnessed {
@@ -31,7 +32,7 @@ export function decodeBase64(text: string): Uint8Array {
   try {
     return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   } catch {
-    throw new Inconsistent("the proof is no base64");
+    throw new Inconsistent(t("ledger.noBase64"));
   }
 }
 
@@ -40,7 +41,7 @@ export function encodeHex(bytes: Uint8Array): string {
 }
 
 export function decodeHex(text: string): Uint8Array {
-  if (!/^([0-9a-f]{2})*$/i.test(text)) throw new Inconsistent("a root is no hexadecimal text");
+  if (!/^([0-9a-f]{2})*$/i.test(text)) throw new Inconsistent(t("ledger.noHex"));
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
@@ -57,7 +58,7 @@ const same = (one: Uint8Array, other: Uint8Array): boolean => one.length === oth
 /** Check the proof, and the roots against what was said of these sizes elsewhere; raises `Inconsistent`. */
 export function check(asked: { from: number; to: number }, answer: Consistency, witnessed: readonly Witnessed[]): Checked {
   const { from, to } = asked;
-  if (answer.from !== from || answer.to !== to) throw new Inconsistent("the node answered for other sizes");
+  if (answer.from !== from || answer.to !== to) throw new Inconsistent(t("ledger.otherSizes"));
   const fromRoot = decodeBase64(answer.from_root);
   const toRoot = decodeBase64(answer.to_root);
   const proof = answer.proof.map(decodeBase64);
@@ -70,7 +71,7 @@ export function check(asked: { from: number; to: number }, answer: Consistency, 
   for (const one of witnessed) {
     const root = one.size === from ? fromRoot : one.size === to ? toRoot : null;
     if (root === null) continue;
-    if (!same(root, one.root)) throw new Inconsistent(`size ${one.size} has another root in ${one.by === "anchor" ? "an anchor" : "a signed checkpoint"}`);
+    if (!same(root, one.root)) throw new Inconsistent(t(one.by === "anchor" ? "ledger.otherAnchor" : "ledger.otherCheckpoint", { n: one.size }));
     agreed.push(one);
   }
   return { from, to, fromRoot, toRoot, hashes: proof.length, agreed };

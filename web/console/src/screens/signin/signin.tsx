@@ -2,7 +2,8 @@ import { use, useEffect, useState } from "react";
 import type { FormEvent, JSX } from "react";
 import { Link } from "wouter";
 
-import { Button, Field, Loading, Panel, Screen, Status } from "../../parts";
+import { tryToken } from "../../api/session";
+import { adviceOn, Button, Field, Loading, Panel, Screen, Status } from "../../parts";
 import { paths } from "../../route";
 import { ArrivalContext, lastRefusal, useSession } from "../../session/session";
 import { currentToken } from "../../session/token";
@@ -39,17 +40,31 @@ function TokenForm(): JSX.Element {
   const { signIn } = useSession();
   const [token, setToken] = useState("");
   const [error, setError] = useState(() => (lastRefusal().error && currentToken() !== null ? t("signin.wrong") : null));
-  const submit = (event: FormEvent): void => {
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault();
-    if (token.trim()) signIn(token.trim(), lastRefusal().back);
-    else setError(t("signin.empty"));
+    const given = token.trim();
+    if (!given) {
+      setError(t("signin.empty"));
+      return;
+    }
+    setBusy(true);
+    try {
+      // Any printable characters: a header takes no others.
+      const known = /^[!-~]+$/.test(given) && (await tryToken(given)).signed_in;
+      if (known) signIn(given, lastRefusal().back);
+      else setError(t("signin.wrong"));
+    } catch (problem) {
+      setError(problem instanceof Error ? adviceOn(problem) : String(problem));
+    }
+    setBusy(false);
   };
   return (
-    <form className="stack" onSubmit={submit}>
+    <form className="stack" onSubmit={(event) => void submit(event)}>
       <Field label={t("signin.token")} error={error} hint={<Hint />}>
         {(control) => <input {...control} type="password" autoComplete="off" spellCheck={false} value={token} onChange={(event) => setToken(event.target.value)} />}
       </Field>
-      <Button kind="primary" type="submit">{t("signin.submit")}</Button>
+      <Button kind="primary" type="submit" busy={busy}>{t("signin.submit")}</Button>
       <p className="small muted">{t("signin.kept")}</p>
     </form>
   );
