@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,27 @@ def test_another_codes_states_are_not_gone_on_with(what: str, tmp_path: Path, mo
     with opened(tmp_path / "node", views=views(tmp_path / "node")) as rig:
         assert Snapshot(views(tmp_path / "node"), (1, 0)).read(rig.live.node.reader, _nobody, _nothing) is not None
         assert Snapshot(views(tmp_path / "node"), (2, 0)).read(rig.live.node.reader, _nobody, _nothing) is None
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 10**5, '{"code": 1}', "run", "slot", "same slot", "streams"])
+def test_a_file_that_was_made_up_is_as_if_it_were_not_there(text: str, tmp_path: Path) -> None:
+    """Its digest is right: whoever may write to the folder can do that."""
+    begin(tmp_path / "node")
+    path = views(tmp_path / "node") / NAME
+    data = path.read_bytes()[: -forecast_snapshot.DIGEST]
+    start = len(forecast_snapshot.MAGIC) + forecast_snapshot.LENGTH
+    end = start + int.from_bytes(data[len(forecast_snapshot.MAGIC) : start], "big")
+    top = json.loads(data[start:end])
+    if text == "same slot":
+        top["twins"][0]["slot"] = top["twins"][1]["slot"]
+        text = json.dumps(top)
+    elif text in top["twins"][0]:
+        top["twins"][0][text] = 10**6
+        text = json.dumps(top)
+    size = len(text).to_bytes(forecast_snapshot.LENGTH, "big")
+    made = b"".join([forecast_snapshot.MAGIC, size, text.encode(), data[end:]])
+    path.write_bytes(made + sha256(made).digest())
+    assert stated(tmp_path / "node")
 
 
 def _nobody(subject: str) -> None:

@@ -23,8 +23,10 @@ from twinproof.node.monitoring import Monitoring
 from twinproof.node.service_keys import MONITOR, Service
 from twinproof.node.stating import Stating
 from twinproof.prognosis.monitor import encode_monitor
+from twinproof.proof import cbor
 from twinproof.twin.alarm import (
     ALARM,
+    MAX_MONITOR,
     RULE,
     AlarmTransition,
     Rule,
@@ -331,8 +333,16 @@ def test_what_others_say_of_the_alarm_is_the_truth(plant: Plant) -> None:
     assert plant.words() == ["raise", "raise"]
 
 
-def test_a_monitor_that_cannot_be_read_is_said_and_the_others_go_on(plant: Plant) -> None:
-    rule = Rule("odd", "a", Test.STRAYS, 1.0, Severity.LOW, monitor=b"\xa0")
+ODD = {
+    "empty": b"\xa0",
+    "of a direction that is a list": cbor.encode({**TEMPLATE, "modes": [{"name": "x", "signals": {"a": ["+"]}}]}),
+    "48 KiB of nonsense": b"\x81" * MAX_MONITOR,
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_monitor_that_cannot_be_read_is_said_and_the_others_go_on(odd: str, plant: Plant) -> None:
+    rule = Rule("odd", "a", Test.STRAYS, 1.0, Severity.LOW, monitor=ODD[odd])
     plant.say(MODEL, RULE, format_rule(rule))
     plant.rule()
     plant.feed(table())

@@ -14,7 +14,7 @@ import pytest
 from tests.builders import DEVICE
 from tests.simulation import fmus
 from tests.simulation.scenarios import scenario
-from twinproof.errors import Malformed, TooLarge
+from twinproof.errors import Malformed, StorageFailed, TooLarge
 from twinproof.simulation import cosimulation
 from twinproof.simulation.results import Result, compare
 from twinproof.simulation.runs import run
@@ -162,6 +162,19 @@ def test_files_that_are_no_models_are_refused(name: str, tmp_path: Path) -> None
     with pytest.raises(Malformed, match=reason):
         cosimulation.unpack(data, str(tmp_path / "in" / "here"), "model")
     assert [path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "in")] == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_with_changed_bytes_are_refused(method: int, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("modelDescription.xml", "<x/>" * 9)
+        archive.writestr("binaries/\u00e9.so", bytes(50))
+    data = out.getvalue()
+    for place in range(len(data)):
+        broken = data[:place] + bytes([data[place] ^ 0x81]) + data[place + 1 :]
+        with pytest.raises((Malformed, StorageFailed)):
+            cosimulation.unpack(broken, str(tmp_path / str(place)), "model")
 
 
 def test_bombs_are_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ class Snapshot:
             return self._restore(reader, standing, run_for)
         except FileNotFoundError:
             return None
-        except (OSError, TwinproofError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, TwinproofError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
             _LOG.info("%s is made again: %s", self._path, problem)
             return None
 
@@ -140,6 +140,9 @@ class Snapshot:
                 if (stands := standing(each["sub"])) is not None and _stands(stands, key, each["standing"])
             ]
             run = run_for(ready[0][1]) if ready else None
+            taken = {each["slot"] for each in told[number]}
+            if len(taken) < len(told[number]) or not all(0 <= slot < slots for slot in taken):
+                raise Malformed("snapshot", "a place in a table is another twin's, or none")
             # Without it nobody waits for the model any more, or it is not here.
             if run is not None:
                 run.fleet.resume(slots, body[end : end + length])

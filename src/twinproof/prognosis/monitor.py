@@ -238,7 +238,7 @@ def _modes(value: cbor.Value, signals: tuple[str, ...]) -> tuple[Mode, ...]:
         wanted = each["signals"]
         if type(wanted) is not dict or not wanted or not set(wanted) <= set(signals):
             raise Malformed("monitor.modes.signals", "not a map of monitored signals")
-        if not set(wanted.values()) <= {"+", "-"}:
+        if any(way not in ("+", "-") for way in wanted.values()):
             raise Malformed("monitor.modes.signals", "a direction is + or -")
         name = text(each["name"], "monitor.modes.name", MAX_HINT)
         found.append(Mode(name, {signal: 1 if way == "+" else -1 for signal, way in wanted.items()}))

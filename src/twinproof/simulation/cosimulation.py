@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -60,6 +61,10 @@ SIMULATIONS: Final = GRID + 2 + GOLDEN_STEPS
 _GOLDEN: Final = 0.6180339887498949
 _FUNCTIONS: Final = tuple(name for name in dir(FMU2Slave) if name.startswith("fmi2"))
 """The whole interface, which FMPy looks up at once and the standard demands."""
+_NO_ARCHIVE: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What `zipfile` raises for bytes that are no archive, besides what its documentation names."""
 _REFERENCE = re.compile(r"[0-9]{1,10}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -115,7 +120,7 @@ def unpack(data: bytes, folder: str, field: str) -> Unit:
                     raise Malformed(field, f"holds the path {each.filename!r}")
             xml = archive.read("modelDescription.xml")
             archive.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+    except _NO_ARCHIVE as error:
         raise Malformed(field, f"no FMU: {error}") from None
     except OSError as error:
         raise StorageFailed(f"{folder}: {error}") from error
