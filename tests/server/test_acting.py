@@ -13,7 +13,9 @@ from starlette.testclient import TestClient
 from tests.builders import TWIN
 from tests.server.parties_rig import HOUR, NUMBER, PART, POOR, PRICE, SPARE, SUPPLIER, TECHNICIAN, Parties, parties_rig
 from twinproof.chain.parts import token_id_of
+from twinproof.chain.sender import Estimate
 from twinproof.errors import ChainUnreachable
+from twinproof.node.transactions import Desk, Plan
 from twinproof.server import ledger_shapes as shapes
 from twinproof.twin.installation import INSTALLATION, Installation, format_installation
 
@@ -445,6 +447,40 @@ def test_acting_takes_a_token_that_covers_it(story: list[str], us: Parties, toke
     assert elsewhere.post(TRANSACTIONS, json=question).status_code == 403
     assert elsewhere.post(TRANSACTIONS, json={**question, "action": "withdraw", "arguments": {}}).status_code == 403
     assert us.client("operate", f"twin:{PART}").post(TRANSACTIONS, json=question).status_code == 409
+
+
+def test_every_part_that_an_action_moves_must_be_covered(story: list[str], us: Parties, token: str) -> None:
+    """A token for one part puts it into no other's, and takes no other along."""
+    mine = str(token_id_of(us.side.sender.address, "X-1", "1"))
+    within, both = us.client("operate", f"twin:{SPARE}"), us.client("operate", f"prefix:{SPARE[:-1]}")
+    asked = [
+        ("part.install", {"token": mine, "parent": token}),
+        ("part.accept-assembly", {"token": mine, "inside": [token]}),
+        ("part.accept-assembly", {"token": mine, "inside": [f"{int(token):#066x}"]}),
+        ("order.ship", {"order": "1-1", "token": mine}),
+    ]
+    for action, arguments in asked:
+        assert refused(ask(within, action, us.operator, dry=True, **arguments), 403)
+    for action, arguments in asked[:3]:
+        assert ask(both, action, us.operator, dry=True, **arguments).status_code != 403
+
+
+def test_the_same_id_at_the_same_time_sends_once(
+    story: list[str], us: Parties, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clicks: the second is tried out when the first has changed what it needs."""
+    number, price = str(us.propose("propose a third")), Desk.price
+    inner: list[Any] = []
+
+    def overtaken(desk: Desk, plan: Plan) -> Estimate:
+        monkeypatch.setattr(Desk, "price", price)
+        inner.append(ask(client, "agreement.end", us.supplier, id_="two-clicks", agreement=number))
+        return price(desk, plan)
+
+    monkeypatch.setattr(Desk, "price", overtaken)
+    outer = ask(client, "agreement.end", us.supplier, id_="two-clicks", agreement=number)
+    assert (inner[0].status_code, outer.status_code) == (200, 200), outer.text
+    assert inner[0].json()["hash"] == outer.json()["hash"]
 
 
 def test_reading_is_cut_to_what_a_token_covers(story: list[str], us: Parties, token: str) -> None:

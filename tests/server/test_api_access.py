@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from tests.builders import ORIGIN, OTHER_TWIN, TWIN
+from tests.builders import GATEWAY, ORIGIN, OTHER_TWIN, START, TWIN
 from tests.server.live_rig import FLEET, FREE, LONER, MODEL_ID, POSTED, REMOTE, TWINS, Rig, configure, live_rig
 from tests.server.process import CBOR, PROBLEM, make_folder
 from twinproof.node.config import Access, Config, Listen
@@ -26,6 +26,7 @@ from twinproof.server.console import RULES as CONSOLE_RULES
 from twinproof.server.denials import DenialLog
 from twinproof.server.events_http import EVENTS, EVENTS_WS
 from twinproof.server.live_app import PARTS, make_live_app
+from twinproof.twin.alarm import ALARM, AlarmTransition, Transition, format_transition
 
 RULES: Final = {**KERNEL_RULES, **CONSOLE_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
     path: rule for part in PARTS for path, rule in part.RULES.items() if not path.startswith("POST ")
@@ -173,6 +174,17 @@ def test_lists_are_cut_to_what_a_token_covers(clients: dict[str, TestClient]) ->
     for prefix, found in ((FLEET, [TWIN]), (TWIN, [TWIN]), (TWIN + "/", []), (OTHER_TWIN, []), ("urn:", [])):
         items = clients["twin"].get("/api/v1/twins", params={"prefix": prefix}).json()["items"]
         assert [item["sub"] for item in items] == found
+
+
+def test_the_alarms_of_one_twin_are_not_lost_among_those_of_longer_names(tmp_path: Path) -> None:
+    """A page of the newest alarms may hold none of the twin that a token is for."""
+    with live_rig(tmp_path / "node", Access(open=False)) as rig:
+        raised = AlarmTransition("hot", Transition.RAISE, 644.5, float(START + 24))
+        rig.log.say(GATEWAY, TWIN + "0", ALARM, format_transition(raised), at=START + 80)
+        rig.grow()
+        client = rig.client(REMOTE, rig.token(f"twin:{TWIN}"))
+        items = client.get("/api/v1/alarms", params={"limit": 1}).json()["items"]
+        assert [item["sub"] for item in items] == [TWIN]
 
 
 def test_authority_and_models_are_no_twins_of_a_scope(rig: Rig, clients: dict[str, TestClient]) -> None:

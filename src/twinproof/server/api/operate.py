@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from math import isfinite
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twinproof.chain.forms import parse_order, parse_token
-from twinproof.errors import ChainError, Malformed, NotFound
+from twinproof.errors import ChainError, Malformed, NotFound, OutOfFunds, Reverted
+from twinproof.node.actions import MAX_PARTS
 from twinproof.node.speaker import Speaker
 from twinproof.proof import cbor
 from twinproof.server import ledger_shapes as shapes
@@ -37,6 +38,10 @@ from twinproof.twin.operation import (
     parse_desired,
 )
 from twinproof.twin.statement import check_iri, shown
+
+if TYPE_CHECKING:
+    from twinproof.chain.sender import Estimate
+    from twinproof.node.transactions import Plan
 
 RULES = {
     f"{PREFIX}/accounts": Rule.ALL,
@@ -191,13 +196,15 @@ def _transact(contracted: Contracted, who: Principal, question: shapes.Transacti
     act = question.sign == "node" and not question.dry
     if act and question.id is None:
         raise Malformed("id", "is missing: say one of your own, so that the transaction is never sent twice")
-    check_covered(who, _subject(contracted, arguments))
+    if not who.reads_all:
+        for subject in _subjects(contracted, arguments):
+            check_covered(who, subject)
     if question.sign == "node":
         desk.side.accounts.find(sender)
     before = desk.sent(question.id, sender) if act and question.id is not None else None
     plan = desk.plan(question.action, arguments, sender, act=act)
     # What was sent is neither priced nor tried out again: it has changed what it needed.
-    price = None if before is not None else desk.price(plan)
+    price = None if before is not None else _price(contracted, plan, question.id if act else None)
     sent = desk.send(plan, question.id) if act and question.id is not None else None
     return answer(
         {
@@ -219,21 +226,38 @@ def _transact(contracted: Contracted, who: Principal, question: shapes.Transacti
     )
 
 
-def _subject(contracted: Contracted, arguments: dict[str, shapes.ArgumentValue]) -> str | None:
-    """The twin that an action is about; None if it is about more than one."""
-    twin = arguments.get("twin")
+def _price(contracted: Contracted, plan: Plan, id_: str | None) -> Estimate | None:
+    """What a plan costs; None if another request with the same id has sent it meanwhile."""
+    try:
+        return contracted.desk.price(plan)
+    except (Reverted, OutOfFunds):
+        if id_ is None or contracted.desk.sent(id_, plan.sender) is None:
+            raise
+        return None
+
+
+def _subjects(contracted: Contracted, arguments: dict[str, shapes.ArgumentValue]) -> list[str | None]:
+    """The twins that an action is about: its order's, and each part's; None for what no twin is known of."""
+    found: list[str | None] = []
+    twin, order = arguments.get("twin"), arguments.get("order")
     if isinstance(twin, str):
-        return twin
-    order, token = arguments.get("order"), arguments.get("token")
+        found.append(twin)
     if isinstance(order, str):
         place = contracted.place("MaintenanceAgreement")
-        found = contracted.told.purchase(parse_order(order, "arguments.order"), place)
-        return found.subject if found else None
-    if isinstance(token, str):
-        place, id_ = contracted.place("PartPassport"), parse_token(token, "arguments.token")
-        rows = contracted.told.parts([("", False)], place=place, token=id_, limit=1)
-        return rows[0].subject if rows else None
-    return None
+        purchase = contracted.told.purchase(parse_order(order, "arguments.order"), place)
+        found.append(purchase.subject if purchase else None)
+    inside = arguments.get("inside")
+    parts = [(name, arguments.get(name)) for name in ("token", "parent")]
+    if isinstance(inside, list):
+        # Too many are refused when the arguments are read.
+        parts += [("inside", token) for token in inside[:MAX_PARTS]]
+    place = contracted.place("PartPassport")
+    for name, token in parts:
+        if isinstance(token, str):
+            id_ = parse_token(token, f"arguments.{name}")
+            rows = contracted.told.parts([("", False)], place=place, token=id_, limit=1)
+            found.append(rows[0].subject if rows else None)
+    return found or [None]
 
 
 def _outcome(contracted: Contracted, transaction: bytes) -> Response:

@@ -202,7 +202,7 @@ def _alarms(live: Live, principal: Principal, prefix: str, limit: int) -> Respon
     reached = live.states.reached
     rows: list[Any] = []
     for text, whole in ranges(principal, prefix):
-        rows += [row for row in live.states.alarms(prefix=text, limit=limit) if not whole or row[0] == text]
+        rows += live.states.alarms(prefix=text, whole=whole, limit=limit)
     rows = sorted(rows, key=lambda row: (-row[4], row[1]))[:limit]
     cases = cases_of(live.states, [(row[0], row[1]) for row in rows])
     items = []

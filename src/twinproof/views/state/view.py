@@ -375,14 +375,19 @@ class StateView:
         with self.asking() as database:
             return [HistoryRow(*row) for row in database.execute(sql, (subject, after, kind, kind, limit))]
 
-    def alarms(self, *, prefix: str = "", limit: int = 1000) -> list[tuple[str, str, str, str | None, int, int]]:
-        """(twin, rule, state's name, severity, entry, time) of the alarms that stand, newest first."""
+    def alarms(
+        self, *, prefix: str = "", whole: bool = False, limit: int = 1000
+    ) -> list[tuple[str, str, str, str | None, int, int]]:
+        """(twin, rule, state's name, severity, entry, time) of the alarms that stand, newest first.
+
+        Of the twins whose IRI begins with `prefix`, or if `whole` of the one whose IRI it is.
+        """
         sql = (
             "SELECT t.sub, a.rule, a.name, a.severity, a.entry, a.time FROM alarm a JOIN twin t ON t.id = a.twin "
             "WHERE t.sub >= ? AND t.sub < ? ORDER BY a.entry DESC, a.rule LIMIT ?"
         )
         with self.asking() as database:
-            return list(database.execute(sql, (prefix, prefix + "\U0010ffff", limit)))
+            return list(database.execute(sql, (prefix, prefix + ("\0" if whole else "\U0010ffff"), limit)))
 
     def fleet(
         self,
