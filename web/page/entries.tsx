@@ -47,7 +47,7 @@ export function Entries({ rows, onOpen }: { rows: readonly EntryRow[]; onOpen: (
           </select>}
         </Field>
       </div>
-      <Table caption={t("verify.entries")} columns={columns} rows={shown} rowKey={(row) => String(row.at)} />
+      {shown.length > 0 && <Table caption={t("verify.entries")} columns={columns} rows={shown} rowKey={(row) => String(row.at)} />}
     </Panel>
   );
 }

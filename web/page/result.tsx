@@ -98,10 +98,9 @@ function Anchors({ rows, onTrustBlock }: { rows: readonly AnchorRow[]; onTrustBl
   ];
   return (
     <Panel title={t("verify.anchors")} flush>
-      <Table
-        caption={t("verify.anchors")} columns={columns} rows={rows} rowKey={(row) => `${row.hash} ${row.size}`}
-        empty={<p className="muted verify-pad">{t("verify.noAnchors")}</p>}
-      />
+      {rows.length === 0
+        ? <p className="muted verify-pad">{t("verify.noAnchors")}</p>
+        : <Table caption={t("verify.anchors")} columns={columns} rows={rows} rowKey={(row) => `${row.hash} ${row.size}`} />}
     </Panel>
   );
 }

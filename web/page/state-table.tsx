@@ -54,10 +54,9 @@ export function StateTable({ rows, last, caption, entry }: Props): JSX.Element {
       {last !== null && (
         <label className="verify-check verify-only"><input type="checkbox" checked={only} onChange={(event) => setOnly(event.target.checked)} />{t("verify.changedOnly")}</label>
       )}
-      <Table
-        caption={caption} columns={columns} rows={shown} rowKey={key} groupBy={section}
-        empty={<p className="muted verify-pad">{only ? t("verify.noDifference") : t("verify.noState")}</p>}
-      />
+      {shown.length === 0
+        ? <p className="muted verify-pad">{t(only ? "verify.noDifference" : "verify.noState")}</p>
+        : <Table caption={caption} columns={columns} rows={shown} rowKey={key} groupBy={section} />}
     </>
   );
 }
