@@ -75,7 +75,7 @@ def post(raw: bytes, path: str = "/entries", kind: str = "application/cose") -> 
     return head.encode() + raw
 
 
-GET = b"GET /checkpoint HTTP/1.1\r\nhost: x\r\n"
+GET = b"GET /checkpoint HTTP/1.1\r\nhost: localhost\r\n"
 
 
 # --- heads ------------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from twinproof.twin.ledger import Forecast, Order
 from twinproof.twin.live import StandingAlarm, StandingRule
 from twinproof.twin.prediction import Prediction
 from twinproof.twin.reading import Reading
-from twinproof.twin.state import Latest, TwinState
+from twinproof.twin.state import Latest, Told, TwinState
 from twinproof.views.state import StateView
-from twinproof.views.state.fleet import GATEWAY, SIGNERS, line_of
+from twinproof.views.state.fleet import GATEWAY, SIGNERS, line_of, rated
 
 CARRIER = signer("urn:example:gateway:7#gateway", 62)
 TWIN = TWINS[0]
@@ -90,8 +90,24 @@ def alarm(active: bool = True, acknowledged: bool = False, shelved: int | None =
 def test_health_and_alarms(state: TwinState, health: str, alarms: tuple[int, int, str | None]) -> None:
     line = json.loads(line_of(state, 7))
     assert line["health"] == health
+    assert line["alarms"].pop("unrated", []) == (["gone"] if "gone" in state.live.alarms else [])
     assert line["alarms"] == dict(zip(("standing", "unacknowledged", "worst"), alarms, strict=True))
     assert line["time"] == 7
+
+
+@pytest.mark.parametrize(
+    ("known", "health", "worst"),
+    [({"gone": "critical"}, "act", "critical"), ({"gone": "low"}, "watch", "low"), ({}, "watch", None)],
+    ids=range(3),
+)
+def test_a_models_rules_rate_alarms_of_its_twins(known: dict[str, str], health: str, worst: str | None) -> None:
+    state = state_of(alarms=(("gone", alarm()),))
+    state.model = Told("dtmi:example:pump;1", 0, 1)
+    models = {"dtmi:example:pump;1": known}
+    row = json.loads(rated(line_of(state, 7), models.__getitem__))
+    assert (row["health"], row["alarms"]) == (health, {"standing": 1, "unacknowledged": 1, "worst": worst})
+    plain = line_of(state_of(alarms=(("high", alarm()),)), 7)
+    assert rated(plain, models.__getitem__) is plain
 
 
 def test_forecast_and_orders() -> None:

@@ -7,6 +7,8 @@ log says something new come back, each once and as it is now. The node keeps not
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -22,7 +24,7 @@ from twinproof.server.api.twins import MODEL_SCHEME, Prefix, ranges
 from twinproof.server.forms import REACHED
 from twinproof.server.parameters import AtLeast, Index, Iri, Whole, wait_for
 from twinproof.twin.grants import log_subject
-from twinproof.views.state.fleet import FleetRow
+from twinproof.views.state.fleet import FleetRow, rated
 
 RULES = {f"{PREFIX}/fleet": Rule.HOLDER}
 MAX_ROWS: Final = 5000
@@ -70,14 +72,15 @@ def _fleet(
         without=((log_subject(live.node.config.origin), True), (MODEL_SCHEME, False)),
     )
     following = rows[limit - 1].subject if len(rows) > limit else None
-    items = ",".join([_row(row, anchored) for row in rows[:limit]])
+    severities = cache(live.states.severities)
+    items = ",".join([_row(row, anchored, severities) for row in rows[:limit]])
     # The rows are JSON already; thousands of them are joined, not encoded.
     rest = json.dumps({"next": following, "anchored_size": anchored, "reached": reached}, ensure_ascii=False)
     headers = {"cache-control": "no-store", REACHED: str(reached)}
     return Response(f'{{"items":[{items}],{rest[1:]}', headers=headers, media_type="application/json")
 
 
-def _row(row: FleetRow, anchored: int | None) -> str:
+def _row(row: FleetRow, anchored: int | None, severities: Callable[[str], Mapping[str, str]]) -> str:
     signed = f'"{row.signed}"' if row.signed else _NEVER
     covered = _NEVER if anchored is None else "true" if row.entry < anchored else "false"
-    return f'{row.line[:-1]},"signed":{signed},"anchored":{covered}}}'
+    return f'{rated(row.line, severities)[:-1]},"signed":{signed},"anchored":{covered}}}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from heapq import merge
 from itertools import islice
 from typing import Annotated, Any
@@ -205,15 +205,17 @@ def _alarms(live: Live, principal: Principal, prefix: str, limit: int) -> Respon
         rows += live.states.alarms(prefix=text, whole=whole, limit=limit)
     rows = sorted(rows, key=lambda row: (-row[4], row[1]))[:limit]
     cases = cases_of(live.states, [(row[0], row[1]) for row in rows])
+    severities = cache(live.states.severities)
     items = []
     for sub, rule, name, severity, entry, time in rows:
         found = cases.get((sub, rule))
+        model = None if severity else live.states.model(sub)
         items.append(
             {
                 "sub": sub,
                 "rule": rule,
                 "state": name,
-                "severity": severity or (found and found.severity),
+                "severity": severity or (severities(model).get(rule) if model else None),
                 "entry": entry,
                 "time": time,
                 "case": case_form(found.case if found else None),

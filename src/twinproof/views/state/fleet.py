@@ -2,14 +2,15 @@
 
 A line is a JSON object without spaces, members in the order of `line_of`; `signed` stands beside it because it
 gathers over all statements, which the state does not keep. Whoever asks for what changed since an entry reads
-an index and joins lines: no state is decoded, however many twins there are.
+an index and joins lines: no state is decoded, however many twins there are. Rules about a model are not in its
+twins' states: alarms under them stand in a line as `unrated`, and whoever reads it asks the model (`rated`).
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from twinproof.twin.alarm import Severity
@@ -86,15 +87,36 @@ def line_of(state: TwinState, time: int) -> str:
 def _alarms(live: LiveState) -> dict[str, Any]:
     """Of those that nobody shelved."""
     standing = unacknowledged = 0
-    worst = -1
+    own: list[str] = []
+    unrated: list[str] = []
     for rule, alarm in live.alarms.items():
         if alarm.shelved_until is None:
             standing += 1
             unacknowledged += not alarm.acknowledged
-            held = live.rules.get(rule)
-            worst = max(worst, _SEVERITIES[held.rule.severity.value] if held else -1)
-    name = next((name for name, number in _SEVERITIES.items() if number == worst), None)
-    return {"standing": standing, "unacknowledged": unacknowledged, "worst": name}
+            if rule in live.rules:
+                own.append(live.rules[rule].rule.severity.value)
+            else:
+                unrated.append(rule)
+    alarms = {"standing": standing, "unacknowledged": unacknowledged, "worst": _worst(own)}
+    return {**alarms, "unrated": sorted(unrated)} if unrated else alarms
+
+
+def _worst(severities: Sequence[str | None]) -> str | None:
+    return max((each for each in severities if each is not None), key=_SEVERITIES.__getitem__, default=None)
+
+
+def rated(line: str, severities: Callable[[str], Mapping[str, str]]) -> str:
+    """The line with alarms under its model's rules in worst and health; `severities` of a model by rule."""
+    if '"unrated":[' not in line:
+        return line
+    row = json.loads(line)
+    alarms = row["alarms"]
+    # A name may hold the words that were looked for.
+    if unrated := alarms.pop("unrated", []):
+        known = severities(row["model"]) if row["model"] is not None else {}
+        alarms["worst"] = _worst([alarms["worst"], *map(known.get, unrated)])
+        row["health"] = _health(row["newest"] is not None, alarms, row["forecast"], row["orders"])
+    return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _forecast(live: LiveState) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from typing import Final
 
 from twinproof.errors import StorageFailed
 
-VERSION: Final = 4
+VERSION: Final = 5
 """SQLite's `user_version`; a file of another version is made anew."""
 
 _SCHEMA = """

@@ -355,6 +355,13 @@ class StateView:
             row = database.execute("SELECT model FROM twin WHERE sub = ?", (subject,)).fetchone()
             return row[0] if row else None
 
+    def severities(self, subject: str) -> dict[str, str]:
+        """Of the rules about a subject, such as a model, by id; none of one that is unknown."""
+        with self.asking() as database:
+            row = database.execute("SELECT state FROM twin WHERE sub = ?", (subject,)).fetchone()
+        rules = TwinState.from_cbor(row[0]).live.rules if row else {}
+        return {rule: held.rule.severity.value for rule, held in rules.items()}
+
     def twins(self, *, prefix: str = "", model: str | None = None, after: str = "", limit: int = 100) -> list[TwinRow]:
         """Twins in order of their IRIs, those after `after`; `prefix` and `model` choose."""
         end = prefix + "\U0010ffff"
