@@ -23,6 +23,7 @@ SCRIPT: Final = b"console.log(1);\n" * 100
 FILES: Final = {
     "index.html": b"<!doctype html><title>x</title>",
     "manifest.json": b"{}",
+    "verify.html": b"<!doctype html><title>alone</title>",
     "favicon.svg": b"<svg/>",
     "assets/index-BIMkAyvM.js": SCRIPT,
     "assets/index-a1.css": b"a{}",
@@ -79,6 +80,11 @@ def test_every_file_is_served_whole_and_nothing_else(built: Built) -> None:
         assert (answer.status_code, answer.content) == (200, data)
         assert {key: answer.headers[key] for key in HEADERS} == HEADERS
     assert built.client.get("/console/").content == FILES["index.html"]
+
+
+def test_the_page_without_a_node_is_to_be_kept(built: Built) -> None:
+    found = {name: built.client.get(f"/console/{name}").headers.get("content-disposition") for name in FILES}
+    assert {name: said for name, said in found.items() if said} == {"verify.html": 'attachment; filename="verify.html"'}
 
 
 def test_content_types_and_caching(built: Built) -> None:

@@ -88,7 +88,7 @@ export function Verdict({ course, name, source }: { course: Course; name: string
     text = step === null ? t("verify.failedQuestion", { title }) : t("verify.failedAt", { step, title: stepTitle(step, title) });
   } else if (verdict) [look, icon, text] = [source === "own" ? "passed" : "qualified", "good", t(WORDS[source], { seconds: took })];
   return (
-    <div className={`verify-verdict verify-verdict-${look}`} role="status">
+    <div className={`verify-verdict verify-verdict-${look}`} role="status" data-seconds={verdict ? seconds : undefined}>
       <Icon name={icon} size={20} />
       <div>
         <strong>{text}</strong>
