@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from tests.builders import TWIN
@@ -15,8 +16,11 @@ from tests.server.parties_rig import HOUR, NUMBER, PART, POOR, PRICE, SPARE, SUP
 from twinproof.chain.parts import token_id_of
 from twinproof.chain.sender import Estimate
 from twinproof.errors import ChainUnreachable
+from twinproof.node.oidc import Bearer
+from twinproof.node.tokens import EVERYTHING, OPERATE
 from twinproof.node.transactions import Desk, Plan
 from twinproof.server import ledger_shapes as shapes
+from twinproof.server.access import Access, Principal
 from twinproof.twin.installation import INSTALLATION, Installation, format_installation
 
 TRANSACTIONS = "/api/v1/transactions"
@@ -451,9 +455,13 @@ def test_acting_takes_a_token_that_covers_it(story: list[str], us: Parties, toke
 
 def test_every_part_that_an_action_moves_must_be_covered(story: list[str], us: Parties, token: str) -> None:
     """A token for one part puts it into no other's, and takes no other along."""
-    mine = str(token_id_of(us.side.sender.address, "X-1", "1"))
+    birth, mine = us.describe(SPARE, serial="2"), str(token_id_of(us.side.sender.address, "X-2", "1"))
+    admin = us.client("all", "operate")
+    do(admin, "part.accredit", us.operator, manufacturer=us.operator, accredited=True)
+    do(admin, "part.mint", us.operator, part_number="X-2", serial="1", twin=SPARE, entry=birth)
+    us.follow()
     within, both = us.client("operate", f"twin:{SPARE}"), us.client("operate", f"prefix:{SPARE[:-1]}")
-    asked = [
+    asked: list[tuple[str, dict[str, Any]]] = [
         ("part.install", {"token": mine, "parent": token}),
         ("part.accept-assembly", {"token": mine, "inside": [token]}),
         ("part.accept-assembly", {"token": mine, "inside": [f"{int(token):#066x}"]}),
@@ -495,6 +503,44 @@ def test_reading_is_cut_to_what_a_token_covers(story: list[str], us: Parties, to
     assert [item["order"] for item in get(engine, "/api/v1/orders")["items"]] == ["1-2", "1-1"]
     assert engine.get("/api/v1/accounts").status_code == 403
     assert get(blade, f"/api/v1/parts/{token}")["children"][0]["sub"] is None
+
+
+READ: list[str] = [
+    "session", "fleet", "twins", "alarms", "models", "chain", "orders", "agreements", "parts", "parts/{token}",
+    "log/head", "log/growth", "log/witnesses", "log/anchors", "log/check", "log/checkpoints",
+    *(f"{name}?sub={PART}" for name in ("state", "history", "timeline", "evidence", "predictions", "telemetry/latest")),
+    f"orders?sub={PART}", f"parts?sub={PART}", "fleet?since=1&prefix=https", "twins?prefix=https",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", READ)
+def test_no_answer_names_a_twin_that_the_token_does_not_cover(
+    story: list[str], us: Parties, token: str, path: str
+) -> None:
+    here = us.client(f"twin:{PART}", "operate", here=False)
+    answer = here.get(f"/api/v1/{path.replace('{token}', token)}")
+    assert answer.status_code == 200, answer.text
+    for other in (TWIN, SPARE, TWIN.rpartition("/")[0]):
+        assert other not in answer.text
+
+
+@pytest.mark.parametrize("sub", [TWIN, SPARE, PART + "0", PART[:-1], PART.upper(), "urn:example:nobody"])
+def test_no_twin_out_of_reach_is_asked_or_told_anything(us: Parties, sub: str) -> None:
+    here, size = us.client(f"twin:{PART}", "operate", here=False), us.live.feed.size
+    costs = {"planned": 1, "failure": 10, "lead": 5}
+    plan = {"slots": 1, "cycles_per_slot": 5, "price": 0.1, "crew": [1], "spares": [1], **costs}
+    response = {"rule": "hot", "transition": "shelve", "until": int(us.clock()) + HOUR}
+    for path, question in (
+        ("commands", {"sub": sub, "name": "wash"}),
+        ("desired", {"sub": sub, "set": {"mode": "eco"}}),
+        ("alarms/response", {"sub": sub, **response}),
+        ("whatif", {"sub": sub, **costs}),
+        ("plan", {"subs": [sub], **plan}),
+        ("plan", {"subs": [PART, sub], "prefix": PART, **plan}),
+    ):
+        answer = here.post(f"/api/v1/{path}", json=question)
+        assert (answer.status_code, answer.json()["code"]) == (403, "access-denied"), answer.text
+    assert us.live.feed.size == size
 
 
 def test_what_is_not_there(us: Parties, client: TestClient) -> None:
@@ -581,6 +627,28 @@ def test_a_command_is_stated_once_and_names_the_token(us: Parties, client: TestC
     assert (entry["iss"].endswith("#console"), entry["digest"]) == (True, first.json()["digest"])
     free = [client.post("/api/v1/commands", json={"sub": TWIN, "name": "wash"}).status_code for _ in range(2)]
     assert free == [201, 201]
+
+
+def test_a_bearer_of_elsewhere_is_not_taken_for_a_token_of_this_node(
+    us: Parties, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outside issuer's subject may look like the id of a token."""
+    known = client.headers["authorization"].removeprefix("Bearer tp_")[:16]
+    real = Access.bearer
+
+    class Elsewhere:
+        def check(self, token: str) -> Bearer:
+            return Bearer(known, (EVERYTHING, OPERATE))
+
+    async def bearer(access: Access, connection: HTTPConnection) -> Principal:
+        monkeypatch.setattr(access, "_issuer", Elsewhere())
+        return await real(access, connection)
+
+    monkeypatch.setattr(Access, "bearer", bearer)
+    headers = {"authorization": "Bearer a.b.c"}
+    said = us.client().post("/api/v1/commands", json={"sub": TWIN, "name": "wash"}, headers=headers)
+    entry = get(client, f"/api/v1/log/entries/{said.json()['entry']}")
+    assert entry["payload"]["text"] == f"console, bearer '{known}'"
 
 
 def test_what_is_desired_reaches_the_state(us: Parties, client: TestClient) -> None:

@@ -71,6 +71,8 @@ class Principal(NamedTuple):
     id: str | None
     """A token's id, an issuer's subject, or None where no token is needed."""
     scopes: tuple[ReadScope, ...]
+    outside: bool = False
+    """Whether an outside issuer names the bearer: then `id` is a text of its choice, and no token of this node."""
 
     def covers(self, subject: str) -> bool:
         """Whether the twin may be read."""
@@ -130,7 +132,8 @@ class Access:
             return Principal(known.id, known.scopes)
         if self._issuer is None:
             raise Unauthenticated("the token is not one of this node")
-        return Principal(*await run_in_threadpool(self._issuer.check, token))
+        subject, scopes = await run_in_threadpool(self._issuer.check, token)
+        return Principal(subject, scopes, outside=True)
 
     async def subject_of(self, index: int) -> str:
         """The twin that an entry is about; raises `NotFound`."""

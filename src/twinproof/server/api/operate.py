@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -54,7 +53,6 @@ RULES = {
 HashText = Annotated[str, Path(pattern=r"^0x[0-9a-fA-F]{64}$")]
 MAX_DEPTH: Final = 9
 """Lists and objects inside each other: those of a payload, less the payload itself."""
-_TOKEN_ID: Final = re.compile(r"[0-9a-f]{16}\Z", re.ASCII)
 _STATED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": shapes.Stated, "description": "Stated before, with the same id"},
     201: {"model": shapes.Stated, "description": "Stated"},
@@ -125,8 +123,8 @@ def router(contracted: Contracted, heavy: Heavy) -> APIRouter:
 
 def _text(request: Request) -> str:
     """Who says it: the statement is signed by the console, for everybody who acts through it."""
-    id_ = principal_of(request).id or "none"
-    return f"console, token {id_}" if _TOKEN_ID.match(id_) else f"console, bearer {shown(id_)}"
+    who = principal_of(request)
+    return f"console, bearer {shown(who.id or '')}" if who.outside else f"console, token {who.id}"
 
 
 def _value(value: Any, field: str, depth: int = 0) -> cbor.Value:
