@@ -89,7 +89,10 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda said: said.update(from_root=flip(said["from_root"])),
         "does not contain the old root of size 100",
     ),
-    "a new root": (lambda said: said.update(to_root=flip(said["to_root"])), "does not lead to the root of size 150"),
+    "a new root": (
+        lambda said: said.update(to_root=flip(said["to_root"])),
+        "does not lead to the new root of size 150",
+    ),
     "a hash of the proof": (lambda said: said["proof"].append(flip(said["proof"].pop())), "root of size"),
     "a hash too many": (lambda said: said["proof"].append(said["proof"][0]), "too many hashes"),
     "a hash too few": (lambda said: said["proof"].pop(), "too few hashes"),

@@ -105,11 +105,7 @@ def test_a_tampered_history_is_refused_where_python_refuses_it(desk: Desk, name:
     expect(verdict(page)).to_contain_text(f"Not verified: step {step}, {STEPS[step].capitalize()}")
     assert standings(page) == ["passed"] * (step - 1) + ["failed"] + ["notReached"] * (10 - step)
     findings = steps(page).nth(step - 1).locator(".verify-findings li")
-    expect(findings).to_have_count(len(told.problems))
-    for at, problem in enumerate(told.problems):
-        where, _, words = problem.partition(":")
-        for said in [where, words.split(": ")[-1]] if "signature" in problem else [where] if words else ["multiproof"]:
-            expect(findings.nth(at)).to_contain_text(said.strip())
+    expect(findings).to_have_text(list(told.problems))
     expect(panel(page, "What is proved")).to_have_count(0)
     expect(panel(page, "Entries")).to_have_count(0)
 

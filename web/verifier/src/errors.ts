@@ -1,6 +1,6 @@
 /** What the verifier throws. Nothing else leaves it, whatever bytes come. */
 
-/** Input that breaks a rule of the specification: the field, and the rule. */
+/** Input that breaks a rule of the specification: the field, and the rule. Without a field the rule is a whole sentence. */
 export class Refused extends Error {
   override readonly name: string = "Refused";
 
@@ -8,7 +8,7 @@ export class Refused extends Error {
     readonly field: string,
     readonly reason: string,
   ) {
-    super(`${field}: ${reason}`);
+    super(field === "" ? reason : `${field}: ${reason}`);
   }
 }
 

@@ -92,8 +92,8 @@ export function checkConsistency(
     last >>= 1n;
   }
   demand(last === 0n, field, "has too few hashes");
-  demand(equalBytes(older, firstRoot), field, `does not contain the old root of size ${first}`);
-  demand(equalBytes(newer, secondRoot), field, `does not lead to the root of size ${second}`);
+  demand(equalBytes(older, firstRoot), "", `the proof does not contain the old root of size ${first}`);
+  demand(equalBytes(newer, secondRoot), "", `the proof does not lead to the new root of size ${second}`);
 }
 
 /** The root of a multiproof: spec/evidence.md, walk(0, size). Indices ascend without repeats. */

@@ -134,6 +134,6 @@ export async function isSigned(statement: Statement, key: PublicKey): Promise<bo
 /** As `isSigned`, for a key that somebody brings along: another key is refused by that name. */
 export async function checkSigned(statement: Statement, key: PublicKey): Promise<void> {
   demand(key.id === statement.kid, "kid", "names another key");
-  demand(await isSigned(statement, key), "signature", `the ${key.algorithmName} signature does not verify`);
+  demand(await isSigned(statement, key), "", `the ${key.algorithmName} signature does not verify`);
 }
 

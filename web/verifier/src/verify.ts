@@ -228,7 +228,7 @@ class Run {
     try {
       const leaves = this.bundle.entries.map(([index, raw]) => [index, hashLeaf(raw)] as const);
       const found = multiproofRoot(size, leaves, this.bundle.nodes);
-      demand(equalBytes(found, root), "multiproof", "does not lead to the root");
+      demand(equalBytes(found, root), "", `the multiproof does not lead to the root of size ${size}`);
     } catch (error) {
       problems.push(refusal(error), ...(await this.suspects()));
     }
@@ -246,12 +246,13 @@ class Run {
         if (said.kind === "genesis") keys.set(said.payload.operator.id, said.payload.operator);
         if (said.kind === "grant") keys.set(said.payload.key.id, said.payload.key);
         const key = keys.get(statement.kid);
-        demand(!key || (await isSigned(statement, key)), `entry ${index}`, `the ${key?.algorithmName} signature does not verify`);
+        demand(!key || (await isSigned(statement, key)), "", `the ${key?.algorithmName} signature does not verify`);
       } catch (error) {
-        problems.push(refusal(error));
+        problems.push(`entry ${index}: ${refusal(error)}`);
       }
     }
-    return problems;
+    const whole = "every statement's own signature holds: an index, a hash or a whole entry was changed";
+    return problems.length ? problems : [whole];
   }
 
   readStatements(): void {
@@ -293,7 +294,7 @@ class Run {
     if (said.kind === "genesis") return this.authority.begin(index, statement, said.payload);
     const key = this.authority.key(statement.kid);
     demand(key !== undefined, "kid", `no grant to ${statement.issuer} with this key`);
-    demand(await isSigned(statement, key), "signature", `the ${key.algorithmName} signature does not verify`);
+    demand(await isSigned(statement, key), "", `the ${key.algorithmName} signature does not verify`);
     if (said.kind === "grant") return this.authority.grant(index, statement, said.payload);
     if (said.kind === "revoke") return this.authority.revoke(index, statement, said.payload);
     throw new TypeError(`${said.kind} is no kind of authority`);
@@ -320,7 +321,7 @@ class Run {
       const grant = this.authority.verdict(index, statement, capability, model);
       this.grants.set(entry, grant);
       const { key } = grant.terms;
-      demand(await isSigned(statement, key), "signature", `the ${key.algorithmName} signature does not verify`);
+      demand(await isSigned(statement, key), "", `the ${key.algorithmName} signature does not verify`);
       return undefined;
     } catch (error) {
       return `entry ${index} (${said.kind} by ${statement.issuer}): ${refusal(error)}`;
@@ -334,8 +335,9 @@ class Run {
       const { issuer, subject, seq, prev } = statement;
       const before = found.get(name(issuer, subject));
       if (before && seq !== before.last + 1n) {
-        const how = seq <= before.last ? "repeats or goes back behind" : "skips numbers after";
-        problems.push(`entry ${index}: seq ${seq} ${how} ${before.last} of ${issuer}`);
+        const how = seq <= before.last ? "repeats" : "skips";
+        const stream = `${issuer}'s stream about ${subject}`;
+        problems.push(`entry ${index}: seq ${seq} ${how} numbers of ${stream}: the next one is ${before.last + 1n}`);
       } else if (before && (!prev || !equalBytes(prev, fromHex(before.digest)))) {
         problems.push(`entry ${index}: prev is not the digest of the statement before of ${issuer}`);
       }
