@@ -91,6 +91,16 @@ def test_pages_of_other_sites_do_not_act(rig: Rig, origin: str, taken: bool) -> 
     assert answer.status_code == (200 if taken else 403)
 
 
+@pytest.mark.parametrize(
+    ("site", "taken"), [("same-origin", True), ("none", True), ("same-site", False), ("cross-site", False), ("", False)]
+)
+def test_what_a_browser_says_of_the_page_counts(rig: Rig, site: str, taken: bool) -> None:
+    """Fetch Metadata (W3C): also where a browser leaves the origin out."""
+    headers = {**JSON, "sec-fetch-site": site}
+    answer = client_of(rig, "all", "operate").post("/act", content=b"{}", headers=headers)
+    assert answer.status_code == (200 if taken else 403)
+
+
 def test_two_origins_are_none(rig: Rig) -> None:
     client = client_of(rig, "operate")
     headers = [*JSON.items(), ("origin", "http://node.example:8600"), ("origin", "http://evil.example")]

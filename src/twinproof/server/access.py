@@ -166,7 +166,8 @@ def check_sender(connection: HTTPConnection) -> None:
     """
     if connection.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise Malformed("content-type", f"must be {JSON}")
-    if from_another_site(connection):
+    fetched = connection.headers.get("sec-fetch-site", "none").lower()
+    if from_another_site(connection) or fetched not in ("none", "same-origin"):
         raise AccessDenied("a page of another site may not act here")
 
 
