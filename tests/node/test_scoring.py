@@ -80,6 +80,18 @@ def test_what_is_no_score(text: str | None) -> None:
     assert read_score(text) is None
 
 
+@pytest.mark.parametrize(
+    "member", ['"bias": NaN', '"bias": -Infinity', '"bias": 1e999', f'"twins": 1{"0" * 400}', '"bias": true']
+)
+def test_a_strangers_numbers_that_no_answer_could_tell_are_no_score(member: str) -> None:
+    assert read_score(f'{{"model": "ab", "unit": "h", {member}}}') is None
+
+
+@pytest.mark.parametrize("unit", ["\\ud800", "\\u0000"])
+def test_a_strangers_unit_that_is_no_text_is_no_score(unit: str) -> None:
+    assert read_score(f'{{"model": "ab", "unit": "{unit}"}}') is None
+
+
 def test_a_score_from_a_stranger_is_read() -> None:
     assert read_score('{"model": "ab", "unit": "h", "bias": 1, "more": []}') == (
         "ab",

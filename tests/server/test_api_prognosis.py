@@ -409,6 +409,9 @@ def test_few_twins_and_series_are_bounded(fleet: Fleet, monkeypatch: pytest.Monk
     found = ok(fleet, "/predictors/outcomes", model=trained().digest.hex())
     assert (found["score"]["twins"], len(found["series"]), found["left_out"]) == (4, 2, 2)
     assert found["series"][0]["ended"] > found["series"][1]["ended"]
+    monkeypatch.setattr("twinproof.server.api.prognosis.MAX_WALKED", 1)
+    found = ok(fleet, "/predictors/outcomes", model=trained().digest.hex())
+    assert (found["score"], found["series"], found["left_out"]) == (None, [], 6)
 
 
 def test_an_unknown_model_has_no_outcomes(fleet: Fleet) -> None:

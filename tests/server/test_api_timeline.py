@@ -6,6 +6,7 @@ import json
 import sqlite3
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.builders import GATEWAY, LOG_KEY, PQ_WITNESS, START, TWIN, WITNESS, s
 from tests.node.folders import continue_log
 from tests.server.live_rig import LONER, REMOTE, TWINS, Rig, live_rig, ok
 from tests.server.test_api_chain import anchored
+from twinproof.errors import ChainUnreachable
+from twinproof.node.anchor_heads import AnchoredHeads
 from twinproof.node.config import Access
 from twinproof.node.relied import ReliedGrants
 from twinproof.proof import merkle
@@ -24,6 +27,7 @@ from twinproof.proof.checkpoint import parse_checkpoint
 from twinproof.proof.cosignature import sign_checkpoint
 from twinproof.proof.note import Note, format_note, parse_note
 from twinproof.server import console_shapes as shapes
+from twinproof.server.api import log as log_routes
 from twinproof.server.live_app import make_live_app
 from twinproof.server.said import MAX_SAID
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
@@ -198,6 +202,25 @@ def test_a_block_that_covers_an_entry(anchored: Rig) -> None:
     assert ok(client, f"{LOG}/anchors", after=anchor["size"])["items"] == []
     assert ok(client, "/api/v1/fleet")["anchored_size"] == anchor["size"]
     assert ok(client, "/api/v1/session")["chain"] == {"chain_id": status["chain_id"]}
+
+
+def test_a_chain_that_is_away_is_asked_once_an_answer(anchored: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = anchored.live
+    heads = AnchoredHeads(live.node.anchors, live.node.reader, None)
+    (head,) = heads.newest(None, 9)
+    two = [replace(head, transaction=bytes([n]) * 32) for n in (1, 2)]
+    monkeypatch.setattr(heads, "newest", lambda below, limit: two)
+    asked = []
+
+    def away(transaction: bytes) -> None:
+        asked.append(transaction)
+        raise ChainUnreachable("refused")
+
+    assert live.chain is not None
+    monkeypatch.setattr(live.chain.chain, "receipt", away)
+    items = json.loads(bytes(log_routes._anchors(live, heads, {}, None, 9).body))["items"]
+    assert [item["gas"] for item in items] == [None, None]
+    assert asked == [b"\x01" * 32]
 
 
 # --- the log --------------------------------------------------------------------------------------

@@ -73,8 +73,10 @@ class LogCheck:
 
     def stop(self) -> None:
         """Break off what runs, and begin nothing any more."""
-        self._stopping.set()
-        thread = self._thread
+        with self._lock:
+            # Whoever is about to begin one has begun it, and it is waited for.
+            self._stopping.set()
+            thread = self._thread
         if thread is not None:
             thread.join()
 

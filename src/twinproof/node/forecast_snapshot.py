@@ -25,7 +25,7 @@ from twinproof.log.files import replace_file
 from twinproof.log.reader import Reader
 from twinproof.node import forecast_twins
 from twinproof.node.forecast_twins import Run, RunKey, Twin
-from twinproof.prognosis import features, live, model, quality, rows, trees
+from twinproof.prognosis import data, features, live, model, quality, record, rows, serve, state, trees
 from twinproof.prognosis.rows import RowReader
 from twinproof.twin.predictor import StandingPredictor
 
@@ -34,7 +34,7 @@ MAGIC: Final = b"twinproof.forecasts/1\n"
 DIGEST: Final = 32
 LENGTH: Final = 8
 
-MADE_BY: Final = (features, live, model, quality, rows, trees, forecast_twins)
+MADE_BY: Final = (data, features, live, model, quality, record, rows, serve, state, trees, forecast_twins)
 """Modules that states depend on."""
 
 _LOG = logging.getLogger(__name__)

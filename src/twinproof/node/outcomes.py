@@ -174,6 +174,8 @@ def _variance(values: Sequence[float]) -> float:
 
 # --- signed scores ----------------------------------------------------------------------------
 
+LARGEST: Final = 1e15
+"""Size of a score's numbers."""
 _NUMBERS: Final = ("coverage", "twins", "predictions", "widened", "realised", "bias", "rmse", "width", "drift")
 
 
@@ -186,6 +188,11 @@ def read_score(text: str | None) -> tuple[str, dict[str, Any]] | None:
     if not isinstance(said, Mapping) or type(said.get("model")) is not str or type(said.get("unit")) is not str:
         return None
     numbers = {name: said.get(name) for name in _NUMBERS}
-    if not all(value is None or type(value) in (int, float) for value in numbers.values()):
+    # JSON's reader takes NaN and Infinity, and halves of a character; no answer could tell of these.
+    if not said["unit"].isprintable() or not all(value is None or _is_told(value) for value in numbers.values()):
         return None
     return said["model"], {"unit": said["unit"], **numbers}
+
+
+def _is_told(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

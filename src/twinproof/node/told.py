@@ -14,7 +14,7 @@ from twinproof.twin.ledger import FOLLOWER
 from twinproof.views.state import StateView
 
 MAX_NAMES: Final = 100_000
-"""Parts whose names are kept."""
+"""Parts whose names and birth statements are kept."""
 MAX_BIRTH: Final = 1000
 """Entries about a part among which its birth statement is looked for."""
 _PAGE: Final = 1000
@@ -93,7 +93,7 @@ class Told:
     def __init__(self, states: StateView, reader: Reader) -> None:
         self._states = states
         self._reader = reader
-        self._births: dict[tuple[str, bytes], int | None] = {}
+        self._births: dict[tuple[str, bytes], int] = {}
         self._names: dict[int, PartName] = {}
 
     def purchases(
@@ -200,10 +200,13 @@ class Told:
     def birth(self, subject: str, leaf: bytes) -> int | None:
         """The entry about a part whose leaf hash its passport names."""
         key = (subject, leaf)
-        if self._births.get(key) is None:
+        if key not in self._births:
             rows = self._states.history(subject, limit=MAX_BIRTH)
             matching = (row.entry for row in rows if hash_leaf(self._reader.entry(row.entry)) == leaf)
-            self._births[key] = next(matching, None)
+            found = next(matching, None)
+            if found is not None and len(self._births) < MAX_NAMES:
+                self._births[key] = found
+            return found
         return self._births[key]
 
 

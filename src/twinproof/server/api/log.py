@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
@@ -24,6 +23,9 @@ from twinproof.server.api.routing import PREFIX, make_router
 from twinproof.server.forms import answer, evidence_of, plain
 from twinproof.server.parameters import MAX_INDEX, Index, Limit, Whole
 from twinproof.twin.kinds import kind_of
+
+if TYPE_CHECKING:
+    from twinproof.chain.model import Chain
 
 CHECK = f"{PREFIX}/log/check"
 RULES = {
@@ -78,7 +80,6 @@ def router(live: Live, heads: AnchoredHeads, check: LogCheck) -> APIRouter:
 
 
 def _add_marks(made: APIRouter, live: Live, heads: AnchoredHeads) -> None:
-    node = live.node
     fees: dict[bytes, tuple[int, int]] = {}
 
     @made.get("/growth", responses={200: {"model": console_shapes.LogGrowth}}, summary="How the log grew")
@@ -111,9 +112,7 @@ def _add_marks(made: APIRouter, live: Live, heads: AnchoredHeads) -> None:
         to: Annotated[Index, Query(description="Entries of the larger tree.")],
     ) -> Response:
         """Both roots and the proof between them (RFC 9162 §2.1.4)."""
-        proof = await run_in_threadpool(node.reader.consistency, from_, to)
-        roots = {name: encode_base64(node.reader.root(size)) for name, size in (("from_root", from_), ("to_root", to))}
-        return answer({"from": from_, "to": to, **roots, "proof": [encode_base64(step) for step in proof]})
+        return await run_in_threadpool(_consistency, live, from_, to)
 
 
 def _add_check(made: APIRouter, check: LogCheck) -> None:
@@ -150,6 +149,13 @@ def _check(report: CheckReport, *, findings: bool) -> Response:
     )
 
 
+def _consistency(live: Live, old: int, new: int) -> Response:
+    reader = live.node.reader
+    proof = reader.consistency(old, new)
+    roots = {"from_root": encode_base64(reader.root(old)), "to_root": encode_base64(reader.root(new))}
+    return answer({"from": old, "to": new, **roots, "proof": [encode_base64(step) for step in proof]})
+
+
 def _growth(live: Live, n: int) -> Response:
     kept = live.node.reader.checkpoints()
     # The ends always, and others evenly between: what is left out is the same at each call.
@@ -177,8 +183,15 @@ def _anchors(
 ) -> Response:
     found = heads.newest(after, limit + 1)
     items: list[dict[str, Any]] = []
+    chain: Chain | None = live.chain.chain if live.chain is not None else None
     for head in found[:limit]:
-        cost = _cost(live, fees, head.transaction)
+        cost = fees.get(head.transaction)
+        if cost is None and chain is not None:
+            try:
+                cost = _cost(chain, fees, head.transaction)
+            except TwinproofError:
+                # One that is away is not waited for once an anchor.
+                chain = None
         items.append(
             {
                 "size": head.size,
@@ -195,13 +208,11 @@ def _anchors(
     )
 
 
-def _cost(live: Live, fees: dict[bytes, tuple[int, int]], transaction: bytes) -> tuple[int, int] | None:
-    """Gas and its price; None where the chain is away or has forgotten."""
-    if transaction not in fees and live.chain is not None:
-        with suppress(TwinproofError):
-            receipt = live.chain.chain.receipt(transaction)
-            if receipt is not None:
-                fees[transaction] = receipt.gas_used, receipt.gas_price
+def _cost(chain: Chain, fees: dict[bytes, tuple[int, int]], transaction: bytes) -> tuple[int, int] | None:
+    """Gas and its price; None where the chain has forgotten."""
+    receipt = chain.receipt(transaction)
+    if receipt is not None:
+        fees[transaction] = receipt.gas_used, receipt.gas_price
     return fees.get(transaction)
 
 

@@ -341,7 +341,8 @@ def _outcomes(live: Live, outcomes: Outcomes, model: bytes, failed_at_end: bool)
         raise NotFound(f"no predictor {model.hex()} is stated in the log")
     abouts = [about for about, _ in held]
     ended, running = _ended_and_running(live, abouts, failed_at_end)
-    kept = [one for sub, newest in ended[:MAX_JUDGED] for one in outcomes.of(sub, newest) if one.model == model]
+    judged = [pair for pair in ended[:MAX_JUDGED] if live.states.state(pair[0]).statements <= MAX_WALKED]
+    kept = [one for sub, newest in judged for one in outcomes.of(sub, newest) if one.model == model]
     kept.sort(key=lambda one: one.case.ended)
     newest = [forecast.prediction for sub in running if (forecast := _forecast(live, sub)) is not None]
     drift = drift_of([one.case for one in kept], [said for said in newest if said.model == model])
@@ -356,7 +357,7 @@ def _outcomes(live: Live, outcomes: Outcomes, model: bytes, failed_at_end: bool)
             {"sub": one.case.subject, "ended": one.case.ended, "points": [point._asdict() for point in one.points]}
             for one in reversed(kept[-MAX_SERIES:])
         ],
-        "left_out": max(len(ended) - MAX_JUDGED, 0),
+        "left_out": len(ended) - len(judged),
     }
     return answer(body, reached=max(reached, 1))
 
