@@ -165,9 +165,9 @@ class Parties:
 
 
 @contextmanager
-def parties_rig(folder: Path) -> Iterator[Parties]:
+def parties_rig(folder: Path, start: float = START) -> Iterator[Parties]:
     """A node on a new folder: contracts, console and chain events enabled, a supplier's account held and funded."""
-    clock = ManualClock(START)
+    clock = ManualClock(start)
     make_folder(folder, rate=0)
     config = replace(load_config(folder), chain=SETTINGS)
     (folder / FILE_NAME).write_text(format_config(config))
