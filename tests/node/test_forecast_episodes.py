@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.forecast_rig import NAMES, Rig, opened, rows_of, trained, twin
+from tests.node.forecast_rig import NAMES, RECORDER, Rig, opened, rows_of, trained, twin
 from tests.node.test_forecasting import SHORTEST, audited, untils
 from tests.prognosis.fleets import SIGNALS
+from twinproof.errors import NotAuthorised
 from twinproof.prognosis.audit import Audit, Outcome
 from twinproof.prognosis.model import digest_model, format_model, parse_model
 from twinproof.prognosis.record import Row
 from twinproof.prognosis.replay import Replayer
+from twinproof.twin.attestation import ATTESTATION, OVERHAUL, Attestation, format_attestation
 from twinproof.twin.kinds import parse_payload
 from twinproof.twin.prediction import UNCLAIMED, Prediction
 from twinproof.twin.statement import parse_statement
@@ -102,6 +104,30 @@ def test_what_was_not_predicted_before_an_overhaul_no_longer_is(again: bool, rig
     assert [prediction.episode for prediction in rig.predictions()[len(known) :]] == [second] * 4
     assert first != second
     assert set(audited(rig)) == {Outcome.OK}
+
+
+def test_several_overhauls_at_once_or_dated_back_are_as_one(rig: Rig) -> None:
+    """The log's order decides, and no clock of a signer."""
+    rig.read(0, *rows_of(0)[:12])
+    rig.step()
+    known = len(rig.predictions())
+    rig.overhaul(0)
+    rig.overhaul(0)
+    by, said = rig.script.operator, format_attestation(Attestation(OVERHAUL))
+    (last,) = rig.take(past := rig.script.say(by, twin(0), ATTESTATION, said, at=int(rig.clock()) - 10**6))
+    at = rig.read(0, *rows_of(0)[12:20])
+    rig.step()
+    assert [prediction.episode for prediction in rig.predictions()[known:]] == [past.digest.hex()] * 4
+    assert untils(rig)[known:] == [index + 1 for index in at[SHORTEST - 1 :]]
+    assert last < at[0]
+    assert set(audited(rig)) == {Outcome.OK}
+
+
+def test_who_may_not_attest_begins_no_episode(rig: Rig) -> None:
+    said = format_attestation(Attestation(OVERHAUL))
+    mine = rig.script.say(RECORDER, twin(0), ATTESTATION, said, at=int(rig.clock()))
+    (outcome,) = rig.live.node.intake.submit([mine.raw]).result(30)
+    assert isinstance(outcome, NotAuthorised)
 
 
 def test_a_promotion_after_an_overhaul_predicts_the_newest_row_of_the_episode_or_none(tmp_path: Path) -> None:
