@@ -174,7 +174,7 @@ def test_the_twin_at_any_entry_without_a_node(desk: Desk) -> None:
     travel.get_by_label("Only what differs from the end").check()
     expect(travel.get_by_role("row").filter(has_text="Engine")).to_have_count(0)
     panel(page, "Entries").get_by_role("button", name="9", exact=True).click()
-    expect(travel).to_contain_text("Entry 9 · prediction")
+    expect(travel).to_contain_text("Entry 9 · Prediction")
 
 
 def test_a_trusted_block_bounds_the_times(desk: Desk) -> None:

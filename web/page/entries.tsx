@@ -10,7 +10,7 @@ import type { Column } from "../console/src/parts/table";
 import { Time } from "../console/src/parts/time";
 import { t } from "../console/src/strings/en";
 import type { EntryRow } from "./protocol";
-import { Bracket } from "./travel";
+import { Bracket, kindName } from "./travel";
 
 /** Each verified statement: kind, signer, grant, and its three times. */
 export function Entries({ rows, onOpen }: { rows: readonly EntryRow[]; onOpen: (at: number) => void }): JSX.Element {
@@ -24,10 +24,10 @@ export function Entries({ rows, onOpen }: { rows: readonly EntryRow[]; onOpen: (
       id: "entry", header: t("verify.entry"), width: "92px", value: (row) => row.entry,
       cell: (row) => <Button small title={t("verify.open", { entry: String(row.entry) })} onClick={() => onOpen(row.at)}>{String(row.entry)}</Button>,
     },
-    { id: "kind", header: t("verify.kind"), width: "120px", value: (row) => row.kind, cell: (row) => row.kind },
+    { id: "kind", header: t("verify.kind"), width: "132px", value: (row) => kindName(row.kind), cell: (row) => <span title={row.kind}>{kindName(row.kind)}</span> },
     { id: "signer", header: t("verify.signer"), value: (row) => row.signer, cell: (row) => <span title={row.signer}>{shortIri(row.signer)}</span> },
     { id: "grant", header: t("verify.under"), width: "84px", minor: true, cell: (row) => t("common.entry", { entry: String(row.grant) }) },
-    { id: "claimed", header: t("verify.claimed"), width: "164px", value: (row) => row.claimed, cell: (row) => <Time at={row.claimed} /> },
+    { id: "claimed", header: t("verify.claimed"), width: "184px", value: (row) => row.claimed, cell: (row) => <Time at={row.claimed} /> },
     { id: "integrated", header: t("verify.integrated"), minor: true, cell: (row) => <Bracket row={row} /> },
     { id: "anchored", header: t("verify.anchored"), width: "176px", minor: true, cell: (row) => (row.anchored === null ? <span className="muted">{t("verify.unknown")}</span> : <>≤ <Time at={row.anchored} /></>) },
   ], [onOpen]);
@@ -37,7 +37,7 @@ export function Entries({ rows, onOpen }: { rows: readonly EntryRow[]; onOpen: (
         <Field label={t("verify.kind")}>
           {(control) => <select {...control} value={kind} onChange={(event) => setKind(event.target.value)}>
             <option value="">{t("verify.allKinds")}</option>
-            {kinds.map((one) => <option key={one}>{one}</option>)}
+            {kinds.map((one) => <option key={one} value={one}>{kindName(one)}</option>)}
           </select>}
         </Field>
         <Field label={t("verify.signer")}>

@@ -89,7 +89,7 @@ function Anchors({ rows, onTrustBlock }: { rows: readonly AnchorRow[]; onTrustBl
   const columns: Column<AnchorRow>[] = [
     { id: "size", header: t("verify.anchorSize"), width: "130px", cell: (row) => t("verify.covers", { n: row.size }) },
     { id: "block", header: t("verify.anchorBlock"), cell: (row) => <span className="row"><span>{row.chain}/{row.block}</span><Hash hex={`0x${row.hash}`} copy /></span> },
-    { id: "time", header: t("verify.anchorTime"), width: "170px", cell: (row) => <Time at={row.time} /> },
+    { id: "time", header: t("verify.anchorTime"), width: "190px", cell: (row) => <Time at={row.time} /> },
     {
       id: "trust", header: t("verify.anchorTrust"), cell: (row) => (row.trusted
         ? <Status level="good" word={t("verify.blockTrusted")} />

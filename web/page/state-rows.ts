@@ -50,7 +50,7 @@ export function stateRows(state: CborMap): StateRow[] {
     ...one("model"),
     ...one("lifecycle"),
     ...members(at("properties")).map(([name, [value, entry, time]]) => row("properties", name, text(value), entry, time)),
-    ...list(at("relationships")).map((item) => list(item)).map(([name, target, entry, time]) => row("relationships", text(name), text(target), entry, time)),
+    ...list(at("relationships")).map((item) => list(item)).map(([name, target, entry, time]) => row("relationships", `${text(name)} ${text(target)}`, text(target), entry, time)),
     ...members(at("readings")).map(([name, [value, unit, time, entry]]) => row("readings", name, `${text(value)}${unit ? ` ${text(unit)}` : ""}`, entry, time)),
     ...members(at("alarms")).map(([name, items]) => row("alarms", name, alarmText(items), items[4], items[5])),
     ...(prediction.length ? [row("prediction", "life", lifeText(prediction[0]), prediction[2], prediction[3])] : []),

@@ -13,7 +13,10 @@ interface Compared extends StateRow {
   readonly last: string | null | undefined;
 }
 
-const key = ({ section, name }: StateRow): string => `${section}\n${name}`;
+/** Sections in which a name may stand more than once: each row is of its own entry. */
+const LISTS: readonly string[] = ["attestations", "losses", "requests"];
+
+const key = ({ section, name, entry }: StateRow): string => [section, name, ...(LISTS.includes(section) ? [entry] : [])].join("\n");
 const section = ({ section: name }: StateRow): string => word("verify", `section-${name}`) ?? name;
 
 /** Rows of then beside those of the end, with what came later. */
@@ -43,8 +46,8 @@ export function StateTable({ rows, last, caption, entry }: Props): JSX.Element {
   const compared = useMemo(() => compareStates(rows, last), [rows, last]);
   const shown = last !== null && only ? compared.filter(differs) : compared;
   const columns = useMemo((): Column<Compared>[] => [
-    { id: "name", header: t("verify.name"), cell: (row) => <span title={row.name}>{row.name}</span> },
-    { id: "value", header: t("verify.value"), cell: (row) => (row.value === "" && row.entry === null ? <span className="muted">{t("verify.gone")}</span> : <span className="mono" title={row.value}>{row.value}</span>) },
+    { id: "name", header: t("verify.name"), cell: (row) => <span className="verify-value">{row.name}</span> },
+    { id: "value", header: t("verify.value"), cell: (row) => (row.value === "" && row.entry === null ? <span className="muted">{t("verify.gone")}</span> : <span className="mono verify-value">{row.value}</span>) },
     ...(last === null ? [] : [{ id: "last", header: t("verify.lastValue"), cell: (row: Compared) => <Last row={row} /> }]),
     { id: "entry", header: t("verify.entry"), width: "96px", cell: (row) => (row.entry === null ? t("common.nothing") : entry(row.entry)) },
     { id: "time", header: t("verify.time"), width: "176px", minor: true, cell: (row) => <Time at={row.time} /> },
@@ -63,5 +66,5 @@ export function StateTable({ rows, last, caption, entry }: Props): JSX.Element {
 
 function Last({ row }: { row: Compared }): JSX.Element {
   if (!differs(row)) return <span className="muted">{t("verify.same")}</span>;
-  return <span className="verify-differs"><Icon name="right" size={12} /><span className="mono" title={row.last ?? ""}>{row.last ?? t("verify.gone")}</span></span>;
+  return <span className="verify-differs"><Icon name="right" size={12} /><span className="mono verify-value">{row.last ?? t("verify.gone")}</span></span>;
 }

@@ -79,7 +79,7 @@ const WORDS = { own: "verify.verifiedIn", node: "verify.verifiedByNode", page: "
 /** One line that says how it stands; spoken when it changes. Green is for a policy of the reader's own. */
 export function Verdict({ course, name, source }: { course: Course; name: string; source: Source }): JSX.Element {
   const { verdict, defect, seconds } = course;
-  const took = seconds.toFixed(seconds < 10 ? 1 : 0);
+  const took = seconds.toFixed(seconds < 1 ? 2 : 1);
   let [look, icon, text]: [string, IconName, string] = ["running", "wait", t("verify.checking", { name })];
   if (defect) [look, icon, text] = ["failed", "watch", t("verify.defect")];
   else if (verdict?.verdict === "failed") {

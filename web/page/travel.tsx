@@ -5,12 +5,15 @@ import { Hash } from "../console/src/parts/address";
 import { Button } from "../console/src/parts/button";
 import { Panel } from "../console/src/parts/panel";
 import { Time } from "../console/src/parts/time";
-import { t } from "../console/src/strings/en";
+import { t, word } from "../console/src/strings/en";
 import type { Checker } from "./client";
 import type { Detail, EntryRow, StateRow, StateShown, Summary } from "./protocol";
 import { Slider } from "./slider";
 import { StateTable } from "./state-table";
 import { TreeView } from "./tree-view";
+
+/** The word of a kind; of one without a word its own name. */
+export const kindName = (kind: string): string => word("timeline", `kind-${kind}`) ?? kind;
 
 interface Moment {
   at: number;
@@ -88,7 +91,7 @@ export function Travel({ checker, summary, at, onMove }: TravelProps): JSX.Eleme
 function EntryDetail({ row, detail }: { row: EntryRow; detail: Detail }): JSX.Element {
   return (
     <section className="stack verify-detail">
-      <h3>{t("verify.detail", { entry: String(row.entry) })} · {row.kind}</h3>
+      <h3>{t("verify.detail", { entry: String(row.entry) })} · {kindName(row.kind)}</h3>
       <div className="verify-detail-parts">
         <dl className="facts">
           <dt>{t("verify.signer")}</dt><dd>{row.signer}</dd>

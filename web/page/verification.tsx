@@ -9,7 +9,7 @@ import { recognise } from "./engine";
 import type { Evidence, Proven } from "./protocol";
 import { Result } from "./result";
 import { Steps, Verdict } from "./steps";
-import { DetailFacts } from "./travel";
+import { DetailFacts, kindName } from "./travel";
 import { TreeView } from "./tree-view";
 import type { TrustHandle } from "./trust";
 import { TrustPanel } from "./trust-panel";
@@ -59,7 +59,7 @@ function Single({ proven, children }: { proven: Proven; children: ReactNode }): 
         <dl className="facts">
           <dt>{t("verify.subject")}</dt><dd>{subject}</dd>
           <dt>{t("verify.signer")}</dt><dd>{signer}</dd>
-          <dt>{t("verify.kind")}</dt><dd>{kind}</dd>
+          <dt>{t("verify.kind")}</dt><dd>{kindName(kind)}</dd>
           <dt>{t("verify.claimed")}</dt><dd><Time at={claimed} /></dd>
           {headTime !== null && <><dt>{t("verify.headTime")}</dt><dd><Time at={headTime} /></dd></>}
           {witnesses.length > 0 && <><dt>{t("verify.witnesses")}</dt><dd>{witnesses.join(", ")}</dd></>}

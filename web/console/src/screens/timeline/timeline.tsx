@@ -73,7 +73,7 @@ export function Timeline({ sub }: { sub: string }): JSX.Element {
           <Field label={t("timeline.kind")}>
             {(control) => <select {...control} value={kind} onChange={(event) => setKind(event.target.value)}>
               <option value="">{t("timeline.allKinds")}</option>
-              {KINDS.map((one) => <option key={one} value={one}>{one === "columns" ? `${kindWord(one)} (${one})` : kindWord(one)}</option>)}
+              {KINDS.map((one) => <option key={one} value={one}>{kindWord(one)}</option>)}
             </select>}
           </Field>
           <Field label={t("timeline.signer")}>

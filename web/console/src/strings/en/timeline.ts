@@ -35,7 +35,7 @@ export const timeline = {
   "kind-grant": "Grant",
   "kind-revoke": "Revocation",
   "kind-readings": "Readings",
-  "kind-columns": "Readings",
+  "kind-columns": "Readings in columns",
   "kind-description": "Description",
   "kind-attestation": "Attestation",
   "kind-resume": "Record lost",
