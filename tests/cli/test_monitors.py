@@ -12,6 +12,7 @@ from tests.builders import MODEL
 from tests.cli.rig import Cli
 from tests.node.forecast_rig import twin
 from tests.node.test_monitoring import TEMPLATE, Plant, planted, table
+from twinproof.twin.alarm import RULE, Rule, Severity, Test, format_rule
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def test_monitors_are_set_listed_and_removed(cli: Cli, folder: Path, tmp_path: P
     cli("monitor", "remove", MODEL, "wear", "--folder", folder)
     assert len(cli.json("monitor", "list", MODEL, "--folder", folder)) == 1
     assert "no monitor wear" in cli.error("monitor", "remove", MODEL, "wear", "--folder", folder, code=2)["message"]
+
+
+def test_a_monitor_that_cannot_be_read_is_listed_with_the_others(cli: Cli, plant: Plant, tmp_path: Path) -> None:
+    for name, document in (("empty", b"\xa0"), ("nonsense", b"\x81" * 99)):
+        plant.say(MODEL, RULE, format_rule(Rule(name, "a", Test.STRAYS, 1.0, Severity.LOW, monitor=document)))
+    plant.rule()
+    listed = cli.json("monitor", "list", MODEL, "--folder", tmp_path / "node")
+    assert [(each["id"], "problem" in each, each["monitor"] is None) for each in listed] == [
+        ("empty", True, True), ("nonsense", True, True), ("wear", False, False),
+    ]  # fmt: skip
+    assert "cannot be read" in cli("monitor", "list", MODEL, "--folder", tmp_path / "node").stdout
 
 
 def test_what_cannot_be_a_monitor_is_refused(cli: Cli, folder: Path, tmp_path: Path) -> None:

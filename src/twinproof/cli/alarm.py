@@ -11,7 +11,7 @@ import click
 from twinproof.cli.options import FOLDER, IRI, TIME, json_option, target_options
 from twinproof.cli.output import count, print_json, utc
 from twinproof.cli.speaker import speaker_options, state_it
-from twinproof.cli.target import open_log
+from twinproof.cli.target import told_state
 from twinproof.errors import NotFound
 from twinproof.twin.alarm import (
     ALARM_RESPONSE,
@@ -28,20 +28,10 @@ from twinproof.twin.alarm import (
     parse_rule,
 )
 from twinproof.twin.live import StandingAlarm, StandingRule
-from twinproof.twin.state import TwinState
-from twinproof.twin.statement import parse_statement
 
 TESTS = [str(test) for test in Test if test is not Test.STRAYS]
 """A detector's rule is stated by `twinproof monitor set`."""
 UNITS = {Test.RISES_FASTER: " a second", Test.FALLS_FASTER: " a second", Test.MISSING: " s"}
-
-
-def _state(subject: str, folder: Path | None, url: str | None) -> TwinState:
-    state = TwinState(subject)
-    with open_log(folder, url) as log:
-        for index, raw in log.about(subject):
-            state.apply(index, parse_statement(raw))
-    return state
 
 
 @click.group()
@@ -158,7 +148,7 @@ def remove(
     Example:
       twinproof alarm rule remove https://twin.example/pump/7 hot --folder ./node
     """
-    if rule_id not in _state(about, folder, url).live.rules:
+    if rule_id not in told_state(about, folder, url).live.rules:
         raise NotFound(f"no rule {rule_id} about {about}; `twinproof alarm rule list` shows them")
     index = state_it(
         RULE, about, format_rule(RuleRemoval(rule_id)), folder=folder, url=url, key_file=key_file, issuer=issuer
@@ -180,7 +170,7 @@ def list_rules(about: str, folder: Path | None, url: str | None, as_json: bool) 
     Example:
       twinproof alarm rule list "dtmi:example:pump;1" --url http://127.0.0.1:8600
     """
-    rules = sorted(_state(about, folder, url).live.rules.items())
+    rules = sorted(told_state(about, folder, url).live.rules.items())
     if as_json:
         print_json([{"entry": held.entry, **_rule_json(held.rule)} for _, held in rules])
         return
@@ -224,7 +214,7 @@ def list_alarms(twin: str, folder: Path | None, url: str | None, as_json: bool) 
     Example:
       twinproof alarm list https://twin.example/pump/7 --folder ./node
     """
-    live = _state(twin, folder, url).live
+    live = told_state(twin, folder, url).live
     rows = sorted(live.alarms.items(), key=lambda row: -row[1].entry)
     if as_json:
         print_json([_alarm_json(id_, found, live.rules.get(id_)) for id_, found in rows])
@@ -249,7 +239,7 @@ def _answer(
 ) -> None:  # fmt: skip
     payload = format_transition(said)
     parse_alarm_response(payload)
-    found = _state(twin, folder, url).live.alarms.get(said.rule)
+    found = told_state(twin, folder, url).live.alarms.get(said.rule)
     # What will be raised can be shelved before; everything else answers an alarm that stands.
     if found is None and said.transition is not Transition.SHELVE:
         raise NotFound(f"no alarm {said.rule} of {twin} stands; `twinproof alarm list` shows them")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,25 +11,20 @@ import click
 from twinproof.cli.options import FILE, FOLDER, IRI, NEW_FILE, json_option, read_file, target_options, write_new
 from twinproof.cli.output import count, print_json, progress, utc
 from twinproof.cli.speaker import speaker_options, state_it
-from twinproof.cli.target import open_log
+from twinproof.cli.target import told_state
 from twinproof.errors import Malformed, NotFound
-from twinproof.prognosis.monitor import encode_monitor, read_monitor
+from twinproof.prognosis.monitor import encode_monitor, parse_monitor, read_monitor
 from twinproof.proof import cbor
 from twinproof.twin.alarm import MAX_MONITOR, RULE, Rule, RuleRemoval, Severity, Test, format_rule, parse_rule
 from twinproof.twin.live import StandingRule
-from twinproof.twin.state import TwinState
-from twinproof.twin.statement import parse_statement
 
 MAX_TEMPLATE: Final = 8 * MAX_MONITOR
 """Bytes of a template: decimals take more room than the document's numbers."""
 
 
 def _rules(about: str, folder: Path | None, url: str | None) -> dict[str, StandingRule]:
-    state = TwinState(about)
-    with open_log(folder, url) as log:
-        for index, raw in log.about(about):
-            state.apply(index, parse_statement(raw))
-    return {id_: held for id_, held in state.live.rules.items() if held.rule.monitor is not None}
+    rules = told_state(about, folder, url).live.rules
+    return {id_: held for id_, held in rules.items() if held.rule.monitor is not None}
 
 
 def _template(
@@ -192,13 +186,9 @@ def list_monitors(about: str, folder: Path | None, url: str | None, as_json: boo
     click.echo(count(len(rules), "monitor"))
 
 
-def _document(rule: Rule) -> Any:
-    return cbor.decode(rule.monitor or b"", what="monitor")
-
-
 def _said(rule: Rule) -> str:
     try:
-        found = read_monitor(_document(rule))
+        found = parse_monitor(rule.monitor or b"")
     except Malformed as problem:
         return f"cannot be read: {problem}"
     modes = f", {count(len(found.modes), 'mode')} of failure" if found.modes else ""
@@ -210,13 +200,20 @@ def _said(rule: Rule) -> str:
 
 
 def _json(rule: Rule) -> dict[str, Any]:
+    document = problem = None
+    try:
+        parse_monitor(rule.monitor or b"")
+        document = cbor.decode(rule.monitor or b"", what="monitor")
+    except Malformed as refusal:
+        problem = str(refusal)
     return {
         "id": rule.id,
         "severity": rule.severity.value,
         "limit": rule.limit,
         "deadband": rule.deadband,
         "text": rule.text,
-        "monitor": _document(rule),
+        "monitor": document,
+        **({"problem": problem} if problem else {}),
     }
 
 
@@ -326,7 +323,9 @@ def learn(
     with read_node(folder) as node, progress("Reading") as report:
         found = gather(node, Wish(model, names, draft.wanted, draft.cycle), report)
     learnt = learn_monitor(asked, found.fleet, rows=rows, false_share=false_share)
-    units = _units(folder, model, draft.signals)
+    codes = dict(zip((*found.fleet.settings, *found.fleet.signals), found.fleet.codes or (), strict=False))
+    # Those of the rows that were learnt from: a number in another one was left out there too.
+    units = {name: code for name in draft.signals if (code := codes.get(name))}
     if units:
         learnt.setdefault("units", units)
     encode_monitor(learnt)
@@ -341,17 +340,3 @@ def learn(
             f"{output}: {reached.detector} on {count(len(reached.signals), 'signal')}, learnt from {learnt_from}; "
             f"{count(len(reached.cells), 'regime')}, limit {reached.limit:.3g}"
         )
-
-
-def _units(folder: Path, model: str, signals: tuple[str, ...]) -> dict[str, str]:
-    """The unit that most twins measure a signal in, where there is one."""
-    from twinproof.node.states import read_states
-
-    counted: dict[str, Counter[str | None]] = {name: Counter() for name in signals}
-    with read_states(folder) as (states, _), states.asking() as database:
-        for (data,) in database.execute("SELECT state FROM twin WHERE model = ?", (model,)):
-            for name, latest in TwinState.from_cbor(data).readings.items():
-                if name in counted:
-                    counted[name][latest.unit] += 1
-    most = {name: units.most_common(1)[0][0] for name, units in counted.items() if units}
-    return {name: unit for name, unit in most.items() if unit}

@@ -11,20 +11,14 @@ from twinproof.cli.chain_values import COUNTING, address_name, hex_of
 from twinproof.cli.options import FILE, IRI, json_option, target_options
 from twinproof.cli.output import count, print_json
 from twinproof.cli.speaker import speaker_options, state_it
-from twinproof.cli.target import open_log
+from twinproof.cli.target import told_state
 from twinproof.errors import NotFound
 from twinproof.twin.ledger import StandingPolicy
 from twinproof.twin.policy import POLICY, Policy, PolicyRemoval, format_policy, parse_policy
-from twinproof.twin.state import TwinState
-from twinproof.twin.statement import parse_statement
 
 
 def _standing(about: str, folder: Path | None, url: str | None) -> dict[str, StandingPolicy]:
-    state = TwinState(about)
-    with open_log(folder, url) as log:
-        for index, raw in log.about(about):
-            state.apply(index, parse_statement(raw))
-    return dict(sorted(state.live.ledger.policies.items()))
+    return dict(sorted(told_state(about, folder, url).live.ledger.policies.items()))
 
 
 @click.group()

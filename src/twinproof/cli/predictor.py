@@ -13,13 +13,11 @@ import click
 from twinproof.cli.options import FILE, FOLDER, IRI, NEW_FILE, json_option, read_file, target_options, write_new
 from twinproof.cli.output import count, print_json, progress
 from twinproof.cli.speaker import speaker_options, state_it
-from twinproof.cli.target import open_log
+from twinproof.cli.target import told_state
 from twinproof.errors import Conflict, NotFound
 from twinproof.twin.attestation import ATTESTATION, Attestation, format_attestation
 from twinproof.twin.evidence import MAX_BLOB
 from twinproof.twin.predictor import PREDICTOR, Predictor, Stage, StandingPredictor, format_predictor, predictor_map
-from twinproof.twin.state import TwinState
-from twinproof.twin.statement import parse_statement
 
 _PREFIX = re.compile(r"[0-9a-f]{4,64}\Z")
 
@@ -40,11 +38,7 @@ DIGITS: Final = Name()
 
 
 def _held(about: str, folder: Path | None, url: str | None) -> dict[bytes, StandingPredictor]:
-    state = TwinState(about)
-    with open_log(folder, url) as log:
-        for index, raw in log.about(about):
-            state.apply(index, parse_statement(raw))
-    return state.live.predictors
+    return told_state(about, folder, url).live.predictors
 
 
 def _find(held: dict[bytes, StandingPredictor], about: str, digits: str) -> StandingPredictor:

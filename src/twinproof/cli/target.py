@@ -33,6 +33,7 @@ from twinproof.node.node import Node, WritingNode, open_node, read_node
 from twinproof.proof.keys import PrivateKey
 from twinproof.twin.authority import AUTHORITY_KINDS, Authority
 from twinproof.twin.grants import log_subject
+from twinproof.twin.state import TwinState
 from twinproof.twin.statement import parse_statement
 from twinproof.twin.stream import StreamHead, sign_next
 
@@ -117,6 +118,15 @@ def open_log(folder: Path | None, url: str | None) -> Iterator[LogReader]:
     else:
         with read_node(folder) as node:
             yield LocalLog(node)
+
+
+def told_state(subject: str, folder: Path | None, url: str | None) -> TwinState:
+    """What the whole log says of a subject, folded here; raises a usage error unless one of the two is given."""
+    state = TwinState(subject)
+    with open_log(folder, url) as log:
+        for index, raw in log.about(subject):
+            state.apply(index, parse_statement(raw))
+    return state
 
 
 # --- writing ----------------------------------------------------------------------------------
