@@ -283,4 +283,4 @@ class OutcomeAnswer(Derived):
     calibration: list[CalibrationPoint]
     drift: DriftShape
     series: Annotated[list[OutcomeSeries], Field(max_length=20, description="Of the twins that ended last.")]
-    left_out: Annotated[int, Field(description="Ended twins that were not looked at: beyond 200, or with over 50,000 entries.")]
+    left_out: Annotated[int, Field(description="Ended twins not looked at: beyond 200, or of over 50,000 entries.")]
