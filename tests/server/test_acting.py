@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -15,12 +17,13 @@ from tests.builders import TWIN
 from tests.server.parties_rig import HOUR, NUMBER, PART, POOR, PRICE, SPARE, SUPPLIER, TECHNICIAN, Parties, parties_rig
 from twinproof.chain.parts import token_id_of
 from twinproof.chain.sender import Estimate
-from twinproof.errors import ChainUnreachable
+from twinproof.errors import ChainUnreachable, NotFound
 from twinproof.node.oidc import Bearer
 from twinproof.node.tokens import EVERYTHING, OPERATE
 from twinproof.node.transactions import Desk, Plan
 from twinproof.server import ledger_shapes as shapes
 from twinproof.server.access import Access, Principal
+from twinproof.server.api import prognosis
 from twinproof.twin.installation import INSTALLATION, Installation, format_installation
 
 TRANSACTIONS = "/api/v1/transactions"
@@ -649,6 +652,28 @@ def test_a_bearer_of_elsewhere_is_not_taken_for_a_token_of_this_node(
     said = us.client().post("/api/v1/commands", json={"sub": TWIN, "name": "wash"}, headers=headers)
     entry = get(client, f"/api/v1/log/entries/{said.json()['entry']}")
     assert entry["payload"]["text"] == f"console, bearer '{known}'"
+
+
+def test_questions_that_take_long_keep_nobody_from_acting(us: Parties, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = Semaphore(0), Event()
+
+    def slow(*_: Any) -> None:
+        begun.release()
+        go_on.wait(60)
+        raise NotFound("nothing")
+
+    monkeypatch.setattr(prognosis, "_plan", slow)
+    costs = {"planned": 1, "failure": 10, "lead": 5, "price": 0.1, "crew": [1], "spares": [1]}
+    plan = {"slots": 1, "cycles_per_slot": 5, **costs}
+    with us.client("all", "operate") as one, ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(one.post, "/api/v1/plan", json=plan) for _ in range(4)]
+        try:
+            assert all(begun.acquire(timeout=30) for _ in asked)
+            said = pool.submit(one.post, "/api/v1/commands", json={"sub": TWIN, "name": "wash"})
+            assert said.result(30).status_code == 201
+        finally:
+            go_on.set()
+        assert [answer.result(30).status_code for answer in asked] == [404] * 4
 
 
 def test_what_is_desired_reaches_the_state(us: Parties, client: TestClient) -> None:

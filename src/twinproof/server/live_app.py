@@ -105,7 +105,8 @@ def _routers(
     contracted = Contracted(live)
     yield orders.router(contracted, heavy)
     yield parts.router(contracted, heavy)
-    yield operate.router(contracted, heavy)
+    # Threads of its own: who only asks keeps nobody from acting.
+    yield operate.router(contracted, Heavy())
     yield service.router(live, views, metrics)
 
 
