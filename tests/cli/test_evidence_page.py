@@ -16,13 +16,17 @@ from twinproof.server import console
 BLOCK = re.compile(rb'<script type="application/octet-stream" id="(\w+)"([^>]*)>([^<]*)</script>')
 
 
+def test_the_page_is_looked_for_where_the_node_serves_it() -> None:
+    assert evidence_page.WEB == console.WEB
+
+
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of a built console, with a page of few words."""
     folder = tmp_path / "web"
     folder.mkdir()
     (folder / evidence_page.PAGE).write_bytes(b"<body><!--evidence--><script>run()</script></body>")
-    monkeypatch.setattr(console, "WEB", folder)
+    monkeypatch.setattr(evidence_page, "WEB", folder)
     return folder
 
 

@@ -9,6 +9,10 @@ from typing import Final
 
 import click
 
+import twinproof
+
+WEB: Final = Path(twinproof.__file__).parent / "server" / "web"
+"""Where `make console` puts the files that a node serves."""
 PAGE: Final = "verify.html"
 """In the folder of the built console."""
 MARK: Final = b"<!--evidence-->"
@@ -18,9 +22,6 @@ MARK: Final = b"<!--evidence-->"
 def read_page(path: Path | None = None) -> bytes:
     """The page as it was built; raises a usage error that says how to get it."""
     if path is None:
-        # Here, as starlette comes with it.
-        from twinproof.server.console import WEB
-
         path = WEB / PAGE
     try:
         page = path.read_bytes()

@@ -130,6 +130,16 @@ def read_card(path: Path) -> SignerCard:
         raise Malformed("signer card", f"{path}: not text") from None
 
 
+def operator_kid(text: str) -> bytes:
+    """The thumbprint that `--operator` names: 64 hexadecimal digits, or a signer card; raises a usage error."""
+    if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
+        return bytes.fromhex(text)
+    path = Path(text)
+    if not path.is_file():
+        raise click.UsageError(f"--operator {text}: neither a file nor a key thumbprint of 64 hexadecimal digits")
+    return read_card(path).key.thumbprint
+
+
 def write_new(path: Path, data: bytes, *, force: bool = False) -> None:
     """Write a result file; raises a usage error if it exists and `force` is not set."""
     try:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from twinproof.cli.options import FILE, FOLDER, read_card, read_file
+from twinproof.cli.options import FILE, FOLDER, operator_kid, read_file
 from twinproof.cli.output import count
 from twinproof.errors import Malformed, NotFound
 from twinproof.node.node import Node, read_node
@@ -142,13 +142,3 @@ def _add_bundle(found: Sources, data: bytes, policy: Path | None, operator: str 
     found.blobs.update(bundle.blobs)
     notes = (bundle.head, *(mark.checkpoint for mark in bundle.marks))
     found.heads += [parse_checkpoint(note.decode().partition("\n\n")[0] + "\n") for note in notes]
-
-
-def operator_kid(text: str) -> bytes:
-    """The thumbprint that `--operator` names: 64 hexadecimal digits, or a signer card; raises a usage error."""
-    if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
-        return bytes.fromhex(text)
-    path = Path(text)
-    if not path.is_file():
-        raise click.UsageError(f"--operator {text}: neither a file nor a key thumbprint of 64 hexadecimal digits")
-    return read_card(path).key.thumbprint

@@ -10,7 +10,7 @@ import click
 
 from twinproof.cli.anchors import Trust, read_trust, trust_options
 from twinproof.cli.history import history_json, show_history
-from twinproof.cli.options import FILE, INDEX, json_option, read_card, read_file
+from twinproof.cli.options import FILE, INDEX, json_option, operator_kid, read_card, read_file
 from twinproof.cli.output import ExitCode, count, mark, print_json, progress, utc
 from twinproof.cli.replaying import REPLAY, Replays, replay_json, replay_lines, replay_problems
 from twinproof.errors import Malformed, TwinproofError, VerificationFailed
@@ -93,7 +93,7 @@ def verify(
         raise click.UsageError(f"--replay is for a history bundle; this is a {kind}")
     trusted = parse_policy(read_file(policy, MAX_POLICY, "policy"))
     if kind == BUNDLE:
-        expected = None if operator is None else _operator_kid(operator)
+        expected = None if operator is None else operator_kid(operator)
         replays = Replays(data, models) if replay else None
         _Audit(file, as_json, trust, replays).run(data, trusted, expected, entries=entries, state=state, at=at)
         return
@@ -124,15 +124,6 @@ def _check_options(kind: str, operator: str | None, statement: Path | None, sign
         raise click.UsageError(f"--operator is for a history bundle; a {kind} does not name the operator")
     if kind == BUNDLE and signer is not None:
         raise click.UsageError("--signer is for a single statement; a bundle brings its signers' keys")
-
-
-def _operator_kid(text: str) -> bytes:
-    if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
-        return bytes.fromhex(text)
-    path = Path(text)
-    if not path.is_file():
-        raise click.UsageError(f"--operator {text}: neither a file nor a key thumbprint of 64 hexadecimal digits")
-    return read_card(path).key.thumbprint
 
 
 # --- bundles ----------------------------------------------------------------------------------
