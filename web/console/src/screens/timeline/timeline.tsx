@@ -117,10 +117,14 @@ function List({ items, at, onTravel, more, busy, filtered }: ListProps): JSX.Ele
     overscan: 6, scrollMargin: margin, initialRect: { width: 1000, height: 800 },
   });
   const shown = rows.getVirtualItems();
-  const lastShown = shown.at(-1)?.index ?? -1;
+  const foot = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (more && lastShown >= items.length - 5) more();
-  }, [more, lastShown, items.length]);
+    if (!more || !foot.current) return undefined;
+    // Begun anew with each page, it tells at once whether the foot is still near.
+    const watch = new IntersectionObserver(([seen]) => seen?.isIntersecting && more(), { root: scroller(), rootMargin: "600px" });
+    watch.observe(foot.current);
+    return () => watch.disconnect();
+  }, [more]);
   if (items.length === 0 && !more && !busy) return <Empty title={t(filtered ? "timeline.emptyFilter" : "timeline.empty")} small />;
   return (
     <>
@@ -134,7 +138,7 @@ function List({ items, at, onTravel, more, busy, filtered }: ListProps): JSX.Ele
           );
         })}
       </ol>
-      <div className="timeline-foot">
+      <div ref={foot} className="timeline-foot">
         {busy ? <span className="muted" role="status">{t("timeline.loadingMore")}</span> : more ? <Button onClick={more}>{t("timeline.more")}</Button> : <span className="muted small">{t("timeline.beginning")}</span>}
       </div>
     </>
