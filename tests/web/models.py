@@ -26,7 +26,7 @@ _HALFWAY = str((2**53 + 1) * 5**50)
 HARD = (
     f"{_HALFWAY[:32]}.{_HALFWAY[32:]}e-31", f"-{_HALFWAY[:32]}.{_HALFWAY[32:]}00001e-31",
     f"{_HALFWAY[:32]}.{_HALFWAY[32:-1]}4e-31", "9007199254740993e-15",
-    "2.2250738585072011e-308", "-0", "5e-324", "1e-999",
+    "2.2250738585072011e-308", "-0", "5e-324", "1e-999", "7",
 )  # fmt: skip
 """Decimals on a tie and beside it, below the smallest, of more digits than twenty."""
 
@@ -115,7 +115,9 @@ def random_model(seed: int) -> bytes:
             members.append(Forest(chance.uniform(0.1, 1.5), source, parse_trees(source, width)))
         else:
             members.append(_network(chance, width))
-    edges = tuple(sorted({chance.uniform(-5, 60) for _ in range(chance.randint(0, 4))}))
+    cap = chance.uniform(20, 200)
+    # Points are often cut to 0 or the cap: edges there are met exactly.
+    edges = tuple(sorted({chance.choice((0.0, cap, chance.uniform(-5, 60))) for _ in range(chance.randint(0, 4))}))
     levels = (5, 50, 100, 500, 900, 950, 995)
     residuals = tuple(tuple(sorted(chance.gauss(0, 15) for _ in levels)) for _ in range(len(edges) + 1))
     limits = Limits(
@@ -125,7 +127,7 @@ def random_model(seed: int) -> bytes:
     )  # fmt: skip
     gain = tuple(tuple(max(x, 0.0) for x in row) for row in _matrix(chance, len(cells), len(signals)))
     model = Model(
-        "h", chance.uniform(20, 200), settings, signals, Regimes(intervals, tuple(cells)),
+        "h", cap, settings, signals, Regimes(intervals, tuple(cells)),
         _matrix(chance, len(cells), len(signals)), gain, _matrix(chance, len(signals), channels), plan, limits,
         tuple(members), Intervals(edges, levels, residuals),
     )  # fmt: skip
