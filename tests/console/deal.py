@@ -116,6 +116,9 @@ class Deal:
 @contextmanager
 def dealing(folder: Path) -> Iterator[Deal]:
     """A new node on a folder. Its time stands still, a little ahead: what the browser takes for now lies before it."""
-    with parties_rig(folder, time.time() + 1) as parties, served(parties.live) as url:
-        with parties.client("all", "operate") as client:
-            yield Deal(parties, url, client)
+    with (
+        parties_rig(folder, time.time() + 1) as parties,
+        served(parties.live) as url,
+        parties.client("all", "operate") as client,
+    ):
+        yield Deal(parties, url, client)

@@ -59,7 +59,7 @@ export const parts = {
   handOver: "Hand-over",
   actions: "What can be done now",
   offeredTo: "Offered to",
-  offerUntil: "open until",
+  offerUntil: "Open until",
   offerOver: "The offer has lapsed.",
   offerWait: "It changes hands when the receiver accepts. Until then the owner can take the offer back.",
   link: "Link for the receiver",

@@ -51,7 +51,7 @@ export const prognosis = {
   toEvidence: "The twin's evidence",
   whatIf: "What if",
   whatIfQuiet: "Nothing is stated or ordered",
-  planned: "Cost of maintenance in time",
+  planned: "Cost of maintenance",
   failure: "Cost of a failure",
   lead: "Lead time, cycles",
   price: "Worth of a cycle (optional)",
