@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.console.world import World, made, served
 from twinproof.server import console
@@ -27,6 +27,8 @@ from twinproof.server.access import Access
 _REPOSITORY = Path(__file__).resolve().parents[2]
 AXE = _REPOSITORY / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PICTURES = _REPOSITORY / "docs" / "images" / "console"
+# A wait, not a budget: other tests share the machine.
+expect.set_options(timeout=20_000)
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -6,6 +6,7 @@ the model says so, and those of its twins are part of it (`node.cases`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -22,14 +23,14 @@ class FleetCases:
 
     def __init__(self, rules: MonitorRules) -> None:
         self._rules = rules
-        self._cases: dict[tuple[str, str], dict[str, Case]] = {}
+        self._cases: dict[tuple[str, str], dict[str, tuple[Case, set[Way]]]] = {}
         self._standing: dict[tuple[str, str], Way] = {}
 
     def hear(self, twin: str, rule: str, case: Case) -> None:
         """A case of a twin stands."""
         model = self._rules.models.get(twin)
         if model is not None:
-            self._cases.setdefault((model, rule), {})[twin] = case
+            self._cases.setdefault((model, rule), {})[twin] = (case, leading(case))
 
     def forget(self, twin: str, rule: str) -> None:
         """A twin's case is over."""
@@ -49,24 +50,21 @@ class FleetCases:
 
     def weigh(self, model: str, rule: str) -> Case | Literal[False] | None:
         """The case to raise about a model, False to clear it, None to leave it as it is; it then stands so."""
-        members = set(self._rules.members(model, rule))
-        cases = {twin: case for twin, case in self._cases.get((model, rule), {}).items() if twin in members}
+        members = self._rules.members(model, rule)
+        cases = [known for twin, known in self._cases.get((model, rule), {}).items() if twin in members]
         held = self._rules.of(next(iter(members))).get(rule) if members else None
         standing = self._standing.get((model, rule))
         if standing is not None:
-            strayed = sum(standing in leading(case) for case in cases.values())
+            strayed = sum(standing in ways for _, ways in cases)
             if held is not None and strayed >= held.monitor.share * len(members) / 2:
                 return None
             self.lie(model, rule)
             return False
-        if held is None or len(cases) < FEWEST:
+        if held is None or len(cases) < max(FEWEST, held.monitor.share * len(members)):
             return None
-        newest = max(case.since for case in cases.values())
-        recent = [case for case in cases.values() if case.since >= newest - held.monitor.window]
-        counts: dict[Way, int] = {}
-        for case in recent:
-            for way in leading(case):
-                counts[way] = counts.get(way, 0) + 1
+        newest = max(case.since for case, _ in cases)
+        recent = [known for known in cases if known[0].since >= newest - held.monitor.window]
+        counts = Counter(way for _, ways in recent for way in ways)
         strayed = max(counts.values())
         if strayed < max(FEWEST, held.monitor.share * len(members)):
             return None
@@ -75,11 +73,11 @@ class FleetCases:
         return found
 
 
-def _case(detector: str, cases: Iterable[Case], counts: dict[Way, int], fleet: Fleet) -> Case:
+def _case(detector: str, cases: Iterable[tuple[Case, set[Way]]], counts: dict[Way, int], fleet: Fleet) -> Case:
     named: dict[str, float] = {}
     for (name, low), count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
         part = count / fleet.twins
         named.setdefault(name, -part if low else part)
     way = way_of(next(iter(named.items())))
-    since = min(case.since for case in cases if way in leading(case))
+    since = min(case.since for case, ways in cases if way in ways)
     return Case(detector, fleet.strayed / fleet.twins, since, tuple(named.items())[:MAX_STRAYS], (), fleet)

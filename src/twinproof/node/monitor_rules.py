@@ -5,7 +5,6 @@ A twin's own rule goes before its model's of the same id, whatever its test. A r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from twinproof.errors import Malformed
@@ -26,9 +25,12 @@ class MonitorRules:
     _stated: dict[str, dict[str, Held | None]] = field(default_factory=dict)
     """None: a rule of another kind, which stands before the model's of that id."""
     _twins_of: dict[str, set[str]] = field(default_factory=dict)
+    _members: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """Of `members`, until a rule or a twin changes: a fleet's alarms come one by one, and each asks for all of it."""
 
     def meet(self, twin: str, model: str | None, retired: bool) -> None:
         """What is known of a twin."""
+        self._members.clear()
         if model is not None:
             self._twins_of.get(self.models.get(twin, ""), set()).discard(twin)
             self.models[twin] = model
@@ -37,6 +39,7 @@ class MonitorRules:
 
     def state(self, about: str, change: Rule | RuleRemoval, entry: int) -> set[str]:
         """A rule was stated or removed; the twins that it may concern."""
+        self._members.clear()
         stated = self._stated.setdefault(about, {})
         before = stated.pop(change.id, None)
         self.unusable.pop((about, change.id), None)
@@ -71,9 +74,11 @@ class MonitorRules:
             concerned |= self._twins_of.get(about, set())
         return sorted(twin for twin in concerned if self.of(twin))
 
-    def members(self, model: str, rule: str) -> Iterator[str]:
+    def members(self, model: str, rule: str) -> frozenset[str]:
         """Twins for which a model's monitor is in force."""
-        for twin in self._twins_of.get(model, ()):
-            held = self.of(twin).get(rule)
-            if held is not None and held.about == model:
-                yield twin
+        found = self._members.get((model, rule))
+        if found is None:
+            held = {twin: self.of(twin).get(rule) for twin in self._twins_of.get(model, ())}
+            found = frozenset(twin for twin, each in held.items() if each is not None and each.about == model)
+            self._members[model, rule] = found
+        return found
