@@ -64,7 +64,7 @@ export function Timeline({ sub }: { sub: string }): JSX.Element {
     top.current?.scrollIntoView({ block: "start" });
   }, [move]);
   const { fetchNextPage, hasNextPage, isFetchingNextPage } = query;
-  const more = useCallback((): void => void fetchNextPage(), [fetchNextPage]);
+  const more = useCallback((): void => void fetchNextPage({ cancelRefetch: false }), [fetchNextPage]);
   return (
     <div className="timeline" ref={top}>
       <Travel sub={sub} at={at} onMove={move} />
@@ -124,7 +124,7 @@ function List({ items, at, onTravel, more, busy, filtered }: ListProps): JSX.Ele
     const watch = new IntersectionObserver(([seen]) => seen?.isIntersecting && more(), { root: scroller(), rootMargin: "600px" });
     watch.observe(foot.current);
     return () => watch.disconnect();
-  }, [more]);
+  }, [more, items.length, shown.length]);
   if (items.length === 0 && !more && !busy) return <Empty title={t(filtered ? "timeline.emptyFilter" : "timeline.empty")} small />;
   return (
     <>
