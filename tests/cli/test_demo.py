@@ -38,6 +38,7 @@ def test_the_demo_runs_without_any_data(cli: Cli, tmp_path: Path, monkeypatch: p
     text = cli("demo", "--fast", "--keep", tmp_path / "demo").stdout
     for promised in (
         "simulated turbofans",
+        "/console/#/signin?token=tp_",
         "got SIGKILL after",
         "each in the log exactly once",
         "VERIFIED: 26 statements",
@@ -67,18 +68,29 @@ def test_the_demo_runs_without_any_data(cli: Cli, tmp_path: Path, monkeypatch: p
     assert {"columns", "prediction", "policy", "installation", "chain-event"} <= kinds
     assert cli.json("agreement", "show", "1", "--folder", kept / "sound")["orders"][0]["state"] == "fulfilled"
 
+    guide = json.loads((kept / "sound" / "guide" / "guide.json").read_text())
+    files = [guide["policy"], guide["sound"]["file"], *(lie["file"] for lie in guide["lies"] if "file" in lie)]
+    assert {path.name for path in (kept / "sound" / "guide").iterdir()} == {"guide.json", *files}
+    steps = {lie["id"]: lie["caught"]["step"] for lie in guide["lies"]}
+    assert steps == {"altered": 4, "deleted": 8, "bent": "replay", "fork": 3, "counterfeit": "chain"}
+    policy = ("--policy", kept / "sound" / "guide" / guide["policy"], "--block", guide["blocks"][0], "--replay")
+    for lie in guide["lies"]:
+        if "file" in lie:
+            told = cli.json("verify", kept / "sound" / "guide" / lie["file"], *policy, code=1)
+            assert told["failed"].get("step") == (None if lie["caught"]["step"] == "replay" else lie["caught"]["step"])
+
 
 def test_the_demo_takes_real_data_and_sums_up(cli: Cli, shared: Path) -> None:
     summary = json.loads(cli("demo", "--fast", "--json", "--data", shared / "data" / "cmapss").stdout)
     assert summary["source"].startswith("NASA C-MAPSS FD001")
     assert summary["statements"] == 52
-    assert summary["log_size"] == 56
+    assert summary["log_size"] == 57
     assert summary["past_state_proved"] is True
     assert 17 <= summary["killed_after"] <= 52
     assert summary["revoked_device_refused"] is True
     assert summary["forged_entry_named"] != summary["altered_entry_named"]
     assert summary["chain"] is True
-    assert summary["anchored_entries"] == 112
+    assert summary["anchored_entries"] == 113
     assert summary["fork_refused"] == "BadConsistencyProof()"
     assert summary["predicted_late"] < 30 <= summary["predicted_early"]
     assert summary["predicted_renewed"] > 30

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,8 +38,14 @@ HISTORY = 12
 @click.option("--keep", type=NEW_FOLDER, metavar="FOLDER", help="Keep everything in this new folder, to look around.")
 @click.option("--engines", type=click.IntRange(2, 20), default=4, show_default=True, help="How many engines fly.")
 @click.option("--fast", is_flag=True, help=f"Two engines, {FAST_FLIGHTS} flights each.")
+@click.option("--open", "browser", is_flag=True, help="Open the console in this machine's browser.")
+@click.option(
+    "--wait/--no-wait", default=None, help="Serve the console until Ctrl-C afterwards; on a terminal it does."
+)
 @json_option
-def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json: bool) -> None:
+def demo(
+    data: Path | None, keep: Path | None, engines: int, fast: bool, browser: bool, wait: bool | None, as_json: bool
+) -> None:
     """Show the whole way, really run: a node, devices that sign, a crash, an auditor, a chain, an order, lies found.
 
     \b
@@ -45,9 +53,14 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
       twinproof demo
       twinproof demo --keep ./demo --data ./CMAPSSData
 
+    At its beginning it prints a link: open it, and see in the node's console what happens as it happens.
+
     Takes one to two minutes and needs no network but this machine's own. Nothing is staged: every line comes from a
     node process, from signed statements over HTTP, from contracts on a chain, and from a verifier of its own process.
     """
+    if wait and as_json:
+        raise click.UsageError("--json ends with the summary: leave out --wait")
+    wait = sys.stdout.isatty() and not as_json if wait is None else wait
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise click.UsageError(f"{keep} is not empty; name a new folder")
     started = time.monotonic()
@@ -70,13 +83,19 @@ def demo(data: Path | None, keep: Path | None, engines: int, fast: bool, as_json
         devices = {unit: rows[unit] for unit in units[: flying - DEVICELESS]}
         deviceless = {unit: rows[unit] for unit in units[flying - DEVICELESS : flying]}
         story = stack.enter_context(
-            Story(folder.resolve(), DATASET, devices, deviceless, history, source, quiet=as_json)
+            Story(folder.resolve(), DATASET, devices, deviceless, history, source, quiet=as_json, browser=browser)
         )
         summary = story.tell()
-    summary["seconds"] = round(time.monotonic() - started, 1)
-    if as_json:
-        print_json(summary)
-        return
+        summary["seconds"] = round(time.monotonic() - started, 1)
+        if as_json:
+            print_json(summary)
+            return
+        _tell_what_next(summary, keep)
+        if wait:
+            story.stay()
+
+
+def _tell_what_next(summary: dict[str, Any], keep: Path | None) -> None:
     click.echo(click.style("\nWhat to try next", bold=True) + f"   (this took {summary['seconds']} s)")
     if keep is not None:
         click.echo(f"  twinproof serve {keep}/sound      the node, as it was before its database was altered")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from twinproof.cli.demo_guide import TOLD, write_guide
 from twinproof.cli.demo_node import run_command
 from twinproof.cli.demo_order import OrderChapters
 from twinproof.cli.demo_stage import NODE, OLD, Stage
 from twinproof.errors import InternalError
 from twinproof.node import keyring
+from twinproof.node.cards import parse_card
 from twinproof.proof.checkpoint import parse_checkpoint
 from twinproof.proof.note import parse_note
 from twinproof.twin.columns import COLUMNS
@@ -21,6 +23,10 @@ from twinproof.twin.statement import parse_statement
 
 FORGER: Final = "https://fleet.example/forger"
 STORY: Final = "story.twinproof"
+_IN_FILES: Final = (
+    "altered reading", "deleted statement", "forecast that does not replay", "forked log", "counterfeit part",
+)  # fmt: skip
+"""The lies of the guide, in the order of `TOLD`."""
 _FAILED: Final = ("✗", "entry", "root", "NOT VERIFIED")
 
 
@@ -47,6 +53,21 @@ class AuditChapter:
         self._forked(bundle)
         self._counterfeit()
         self.stage.story.summary["lies"] = self.caught
+        self._guide()
+
+    def _guide(self) -> None:
+        kid = parse_card((self.auditor / "operator.json").read_text()).key.thumbprint.hex()
+        names = dict(zip((*TOLD, "counterfeit"), _IN_FILES, strict=True))
+        write_guide(
+            self.stage.folder / NODE,
+            self.auditor,
+            twin=self.order.twin,
+            operator=kid,
+            block=self.block,
+            caught={name: self.caught[lie] for name, lie in names.items()},
+            fake=self.order.fake,
+        )
+        self.stage.story.line("Check each of them in your own browser: the console's guide has the files.")
 
     def _verify(self) -> None:
         stage, story = self.stage, self.stage.story

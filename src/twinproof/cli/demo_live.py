@@ -37,6 +37,10 @@ class Teller(Protocol):
     dataset: str
     summary: dict[str, Any]
 
+    @property
+    def port(self) -> str:
+        """Of the node, in all chapters."""
+
     def chapter(self, title: str) -> None: ...
 
     def line(self, text: str = "", *, passed: bool | None = None) -> None: ...

@@ -54,10 +54,10 @@ def run_process(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.Compl
 class NodeProcess:
     """`twinproof serve` in a process of its own, on a free port that it keeps over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: str = "0") -> None:
         self.folder = folder
         self.url = ""
-        self._port = "0"
+        self.port = port
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -68,7 +68,7 @@ class NodeProcess:
     def start(self) -> None:
         """Start and wait until it listens; raises `Unreachable` if it does not."""
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-m", "twinproof", "serve", str(self.folder), "--port", self._port, "--json"],
+            [sys.executable, "-m", "twinproof", "serve", str(self.folder), "--port", self.port, "--json"],
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -80,7 +80,7 @@ class NodeProcess:
         if not line:
             raise Unreachable(f"the node did not start: {stderr.read().strip() if stderr else ''}")
         self.url = str(json.loads(line)["listening"])
-        self._port = self.url.rsplit(":", 1)[1]
+        self.port = self.url.rsplit(":", 1)[1]
 
     def kill(self) -> None:
         """SIGKILL: what a power cut looks like to the process."""

@@ -55,7 +55,8 @@ class Stage:
     def __init__(self, story: Teller) -> None:
         self.story = story
         self.folder = story.folder
-        self.node = NodeProcess(story.folder / NODE)
+        # Under the same address: a console that is open goes on.
+        self.node = NodeProcess(story.folder / NODE, story.port)
         self.chain_url = ""
         self.stack = ExitStack()
 

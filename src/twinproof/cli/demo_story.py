@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 import time
+import webbrowser
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -16,8 +18,10 @@ import click
 from twinproof.cli.demo_chain import tell_chain
 from twinproof.cli.demo_device import DELIVERY, Device
 from twinproof.cli.demo_forecast import BASE, FIRST_FLIGHT
+from twinproof.cli.demo_guide import link_of, open_console
 from twinproof.cli.demo_live import LiveChapter
 from twinproof.cli.demo_node import NodeProcess, run_command
+from twinproof.cli.demo_stage import NODE, PASSWORD
 from twinproof.cli.fleet import Fleet
 from twinproof.cli.output import count, mark, progress
 from twinproof.cli.remote import RemoteLog
@@ -54,6 +58,7 @@ class Story:
         source: str,
         *,
         quiet: bool,
+        browser: bool = False,
     ) -> None:
         """`engines` get devices, `deviceless` a gateway; of `history` one joins late; a model learns from the rest."""
         self.folder = folder
@@ -62,11 +67,19 @@ class Story:
         self.history = history
         self.source = source
         self.quiet = quiet
+        self.browser = browser
+        """Whether to open the console in this machine's browser."""
+        self.link = ""
         self.dataset = dataset
         self.node = NodeProcess(folder / "node")
         self.auditor = folder / "auditor"
         self.summary: dict[str, Any] = {"source": source, "engines": len(engines)}
         self._chapter = 0
+
+    @property
+    def port(self) -> str:
+        """Of the node, whichever copy of it runs."""
+        return self.node.port
 
     def __enter__(self) -> Story:
         return self
@@ -92,6 +105,20 @@ class Story:
         self.alter_the_database()
         tell_chain(self, ORIGIN, self.fleet.engine(next(iter(self.engines))).twin, self.history)
         return self.summary
+
+    def stay(self) -> None:
+        """Serve the node once more, for whoever looks around in the console, until Ctrl-C."""
+        folder = self.folder / NODE
+        if self.summary["chain"]:
+            account = ("supplier", "--account", "supplier.json", "--password-file", PASSWORD)
+            run_command("chain", "account", "hold", *account, "--folder", NODE, cwd=self.folder)
+        self.node = NodeProcess(folder, self.port)
+        self.node.start()
+        click.echo(click.style("\nThe console is open", bold=True) + "   (Ctrl-C ends it)")
+        click.echo(f"  {self.link}")
+        with suppress(KeyboardInterrupt):
+            while True:
+                signal.pause()
 
     # --- telling ---
 
@@ -120,8 +147,15 @@ class Story:
         self.chapter("An operator starts a log")
         init_node(self.node.folder, ORIGIN, OPERATOR)
         run_command("alarm", "enable", "--folder", "node", cwd=self.folder)
+        open_console(self.node.folder)
         self.node.start()
         self.line(f"{ORIGIN}, served by process {self.node.pid} on {self.node.url}")
+        self.link = link_of(self.node)
+        self.summary["console"] = f"{self.node.url}/console/"
+        self.line("Watch all that follows in its console:")
+        self.line(click.style(self.link, underline=True))
+        if self.browser and not webbrowser.open(self.link):
+            self.line("No browser was found here; open the link yourself.")
         self.line("Its first entry is the genesis: it names the log's keys and the operator's key.")
 
     def grant(self) -> None:
@@ -157,8 +191,8 @@ class Story:
             device.finish()
         seconds = time.monotonic() - began
         size = parse_checkpoint(parse_note(self.log.checkpoint()).text).size
-        # The genesis and the grant of the node's automation stand before the devices' own.
-        expected = 2 + self.summary["grants"] + total
+        # The genesis and the grants of the node's automation and of its console stand before the devices' own.
+        expected = 3 + self.summary["grants"] + total
         if size != expected:
             raise InternalError(f"the log has {size} entries, {expected} were recorded")
         self.line(f"Process {pid} got SIGKILL after {count(seen, 'acknowledged statement')}; a new one took over.")
