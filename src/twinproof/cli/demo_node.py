@@ -82,6 +82,11 @@ class NodeProcess:
         self.url = str(json.loads(line)["listening"])
         self.port = self.url.rsplit(":", 1)[1]
 
+    def wait(self) -> None:
+        """Until it ends by itself."""
+        if self._process is not None:
+            self._process.wait()
+
     def kill(self) -> None:
         """SIGKILL: what a power cut looks like to the process."""
         if self._process is not None:

@@ -116,9 +116,10 @@ class Story:
         self.node.start()
         click.echo(click.style("\nThe console is open", bold=True) + "   (Ctrl-C ends it)")
         click.echo(f"  {self.link}")
+        # However it ends, the node ends too, and the folder goes.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
-            while True:
-                signal.pause()
+            self.node.wait()
 
     # --- telling ---
 
