@@ -25,10 +25,11 @@ from twinproof.server.app import make_app
 from twinproof.server.console import RULES as CONSOLE_RULES
 from twinproof.server.denials import DenialLog
 from twinproof.server.events_http import EVENTS, EVENTS_WS
+from twinproof.server.guide import RULES as GUIDE_RULES
 from twinproof.server.live_app import PARTS, make_live_app
 from twinproof.twin.alarm import ALARM, AlarmTransition, Transition, format_transition
 
-RULES: Final = {**KERNEL_RULES, **CONSOLE_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
+RULES: Final = {**KERNEL_RULES, **CONSOLE_RULES, **GUIDE_RULES, EVENTS: Rule.HOLDER, EVENTS_WS: Rule.HOLDER} | {
     path: rule for part in PARTS for path, rule in part.RULES.items() if not path.startswith("POST ")
 }
 SCOPES: Final = {
@@ -49,6 +50,7 @@ FILLED: Final = {
     "/tile/{path:path}": "/tile/0/000.p/2",
     "/.well-known/scitt-keys/{kid}": "/.well-known/scitt-keys/00",
     "/blobs/{digest}": f"/blobs/{'00' * 32}",
+    "/console/guide/{name}": "/console/guide/policy.txt",
     "/streams": f"/streams?{urlencode({'iss': 'urn:example:device:1', 'sub': TWIN})}",
     "/api/v1/log/consistency": "/api/v1/log/consistency?from=1&to=2",
     "/api/v1/models/document": f"/api/v1/models/document?id={MODEL_ID}",

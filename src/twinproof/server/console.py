@@ -74,12 +74,13 @@ class Console:
         self.files = read_files(folder)
         """Contents by name, below /console/."""
         self._gzipped: dict[str, bytes] = {}
-        self._headers = {
+        self.headers = {
             "content-security-policy": policy(access.issuer if access.client_id else ""),
             "cross-origin-opener-policy": "same-origin",
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         }
+        """Of every answer."""
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -91,7 +92,7 @@ class Console:
 
     async def lead(self, request: Request) -> Response:
         """Lead to the console."""
-        return RedirectResponse(CONSOLE, 307, self._headers)
+        return RedirectResponse(CONSOLE, 307, self.headers)
 
     async def file(self, request: Request) -> Response:
         """A file, or a page that says what is missing."""
@@ -100,7 +101,7 @@ class Console:
         if data is None:
             return self._missing(name)
         suffix = Path(name).suffix
-        headers = {**self._headers, "cache-control": IMMUTABLE if name.startswith(_HASHED) else "no-store"}
+        headers = {**self.headers, "cache-control": IMMUTABLE if name.startswith(_HASHED) else "no-store"}
         if suffix not in _PACKED:
             headers["vary"] = "accept-encoding"
             if takes_gzip(request.headers.get("accept-encoding", "")):
@@ -128,7 +129,7 @@ class Console:
             status, title = 503, "The console is not built"
             text = _NOT_BUILT
         body = _PAGE.format(title=escape(title), text=text)
-        headers = {**self._headers, "cache-control": "no-store"}
+        headers = {**self.headers, "cache-control": "no-store"}
         return Response(body, status, headers, "text/html")
 
 

@@ -52,6 +52,8 @@ from twinproof.server.console import RULES as CONSOLE_RULES
 from twinproof.server.console import Console
 from twinproof.server.events import Hub
 from twinproof.server.events_http import EVENTS, EVENTS_WS, event_routes
+from twinproof.server.guide import RULES as GUIDE_RULES
+from twinproof.server.guide import Guide
 from twinproof.server.kernel_openapi import PATHS
 from twinproof.server.metrics import Measured, Metrics
 from twinproof.server.parameters import Reached
@@ -155,7 +157,7 @@ def make_live_app(
     hub = Hub(live.feed, live.node.evidence.transparent)
     check = LogCheck(live.node)
     app.state.on_stop = lambda: _stop(hub, check)
-    rules = {**KERNEL_RULES, **_EVENT_RULES, **CONSOLE_RULES}
+    rules = {**KERNEL_RULES, **_EVENT_RULES, **CONSOLE_RULES, **GUIDE_RULES}
     for part in PARTS:
         rules.update(part.RULES)
     routes = Endpoints(live.node, clock).routes()
@@ -164,7 +166,9 @@ def make_live_app(
     for router in _routers(live, access, views, metrics, check):
         app.router.routes.extend(router.routes)
     app.router.routes.extend(event_routes(hub, access.identify))
-    app.router.routes.extend(Console(live.node.config.access).routes())
+    console = Console(live.node.config.access)
+    app.router.routes.extend(Guide(live.node.folder / "guide", console.headers).routes())
+    app.router.routes.extend(console.routes())
     for route in app.router.routes:
         _guard(route, rules, access, kernel)
     app.add_middleware(Measured, metrics=metrics)
