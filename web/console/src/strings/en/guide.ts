@@ -30,7 +30,7 @@ export const guide = {
   running: "Checking",
   replaying: "Ten steps hold. Computing the predictions again, {done} of {total}",
   held: "Ten steps hold, checked here in {seconds} s",
-  heldReplay: "Ten steps hold, and {n} prediction comes out again bit for bit, checked here in {seconds} s|Ten steps hold, and {n} predictions come out again bit for bit, checked here in {seconds} s",
+  heldReplay: "Ten steps hold, checked here in {seconds} s. {n} prediction comes out again bit for bit.|Ten steps hold, checked here in {seconds} s. {n} predictions come out again bit for bit.",
   refusedAt: "Refused at step {step}: {title}",
   refusedBefore: "Refused: {title}",
   refusedReplay: "Refused: {n} prediction is not what its readings and its model give|Refused: {n} predictions are not what their readings and their models give",
