@@ -27,7 +27,7 @@ demo: $(READY) $(if $(HAS_NODE),$(CONSOLE)) ## run the demonstration (ARGS="..."
 	$(BIN)/twinproof demo $(ARGS)
 
 test: $(READY) $(NODE) ## run all tests (ARGS="..." are passed on to pytest)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## check style, format, types and who imports whom
 	$(BIN)/ruff check .

@@ -138,6 +138,9 @@ def test_the_nodes_account_offers_and_ships_and_a_refusal_is_told(
     desk: Desk, deal: Deal, order: str, faults: Faults, axe: Axe, shot: Shot
 ) -> None:
     faults.allow("409")
+    if deal.client.get(f"/api/v1/orders/{order}").json()["state"] == "placed":
+        deal.do("order.accept", deal.parties.supplier, order=order)
+        deal.parties.follow()
     deal.mint("SN-1")
     page = opened(desk, deal, f"/order/{order}", acting=True)
     page.get_by_role("button", name="Ship the part…").click()
