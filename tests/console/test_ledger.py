@@ -19,9 +19,13 @@ def panel(page: Page, title: str) -> Locator:
 
 
 def prove(page: Page, first: int, second: int) -> None:
-    """Ask for the proof between two sizes."""
-    page.get_by_label("Earlier size, in entries").fill(str(first))
-    page.get_by_label("Later size, in entries").fill(str(second))
+    """Ask for the proof between two sizes, once the page has proposed some."""
+    for label, size in (("Earlier size, in entries", first), ("Later size, in entries", second)):
+        field = page.get_by_label(label)
+        expect(field).not_to_have_value("0")
+        expect(field).not_to_have_value("")
+        field.fill(str(size))
+        expect(field).to_have_value(str(size))
     page.get_by_role("button", name="Check in this browser").click()
 
 
