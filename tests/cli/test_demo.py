@@ -17,6 +17,7 @@ class Told:
     """What a chapter tells."""
 
     dataset = "FD001"
+    port = "0"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
