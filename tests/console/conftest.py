@@ -49,9 +49,9 @@ def built() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The node that all tests share; what they add goes to twins of their own."""
+    """The node that a module's tests share; what they add goes to twins of their own."""
     with (
         patch("twinproof.server.live_app.Console", partial(console.Console, folder=built)),
         made(tmp_path_factory.mktemp("console") / "node") as found,
@@ -59,7 +59,7 @@ def world(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def closed(world: World) -> Iterator[str]:
     """The address of the same node where reading takes a token."""
     access = Access(world.live.node)

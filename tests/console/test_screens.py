@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.console.conftest import PHONE, Axe, Desk, Shot
+from tests.console.conftest import Axe, Desk, Shot
 from tests.console.deal import Deal, dealing
 from tests.console.foreseen import Foreseen, foreseen_fleet
 from tests.console.world import FLEET, World
@@ -61,13 +61,12 @@ def fits(page: Page) -> None:
     )
 
 
-def seen(page: Page, axe: Axe) -> None:
-    """A page as it opened, wide and light; then on a phone, dark."""
+def seen(page: Page, link: str, desk: Desk, axe: Axe) -> None:
+    """A page as it opened, wide and light; then anew on a phone, dark."""
     settled(page)
     fits(page)
     axe(page)
-    page.emulate_media(color_scheme="dark")
-    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    page = desk.phone(link, color_scheme="dark")
     settled(page)
     fits(page)
     axe(page)
@@ -75,11 +74,12 @@ def seen(page: Page, axe: Axe) -> None:
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_a_screen_is_sound_wide_and_light_and_on_a_dark_phone(screen: str, desk: Desk, axe: Axe, shot: Shot) -> None:
-    page = desk.page(desk.world.link(SCREENS[screen]))
+    link = desk.world.link(SCREENS[screen])
+    page = desk.page(link)
     settled(page)
     if screen in SHOWN:
         shot(page, screen)
-    seen(page, axe)
+    seen(page, link, desk, axe)
 
 
 def test_the_screens_of_parts_and_orders_are_sound(desk: Desk, deal: Deal, axe: Axe, shot: Shot) -> None:
@@ -90,7 +90,7 @@ def test_the_screens_of_parts_and_orders_are_sound(desk: Desk, deal: Deal, axe: 
         settled(page)
         if picture:
             shot(page, picture)
-        seen(page, axe)
+        seen(page, deal.link(route), desk, axe)
 
 
 def test_the_screens_of_forecasts_are_sound(desk: Desk, foreseen: Foreseen, axe: Axe, shot: Shot) -> None:
@@ -105,4 +105,4 @@ def test_the_screens_of_forecasts_are_sound(desk: Desk, foreseen: Foreseen, axe:
             page.get_by_role("button", name="Plan", exact=True).click()
             expect(page.get_by_role("region", name="Timeline", exact=True)).to_be_visible(timeout=30_000)
         shot(page, picture)
-        seen(page, axe)
+        seen(page, link, desk, axe)
