@@ -2,7 +2,7 @@
 
 import { alarms } from "./en/alarms";
 import { charts } from "./en/charts";
-import { common } from "./en/common";
+import { common } from "./en/frame";
 import { fleet } from "./en/fleet";
 import { guide } from "./en/guide";
 import { ledger } from "./en/ledger";
